@@ -1,0 +1,123 @@
+// Package connectors fetches raw objects from the places where studies leave
+// them. A connector reads of the bytes only what requests, paging and cursors
+// need; it never interprets a record.
+//
+// A new connector is one new folder and one line in connectors/all.
+package connectors
+
+import (
+	"context"
+	"io"
+	"iter"
+	"log/slog"
+	"time"
+)
+
+// Source is an open connection to one configured source. A Source is used by
+// one goroutine at a time.
+type Source interface {
+	// Check reaches the source and reports whether a pull could start: address,
+	// host key, credentials, folder. It reads no participant data.
+	Check(ctx context.Context) error
+
+	// Pull yields what is new after the cursor, oldest first, and stops at the
+	// first error. Pulling the same cursor twice yields the same deliveries or
+	// newer ones, never fewer. The consumer reads a delivery (Open … Close)
+	// before it asks for the next. Nothing new is an empty sequence, not an error.
+	Pull(ctx context.Context, after Cursor) iter.Seq2[Delivery, error]
+
+	// Close releases the connection. It may be called more than once.
+	Close() error
+}
+
+// Acknowledger is the optional ability to tell the source that a delivery is
+// durable (archive or delete a file). It is called only after the transaction
+// that holds the delivery's records and cursor has committed, and must be
+// idempotent: after a crash it is called again.
+type Acknowledger interface {
+	Acknowledge(ctx context.Context, d Delivery) error
+}
+
+// Cursor is what is durable about a source so far.
+type Cursor struct {
+	State []byte            // opaque state of the last durable delivery; nil at first
+	Known map[string]string // Delivery.Item → Delivery.Version of every durable delivery
+}
+
+// Has reports whether this version of the item is already durable.
+func (c Cursor) Has(item, version string) bool {
+	v, ok := c.Known[item]
+	return ok && v == version
+}
+
+// Delivery is one object offered by a source.
+type Delivery struct {
+	Item     string // keyed digest of Name (Runtime.Digest): safe to store and log
+	Name     string // the source's own name for it: may identify, is only ever sealed
+	Version  string // fingerprint that changes when the object does, e.g. size and mtime
+	Size     int64  // bytes, -1 if unknown
+	Modified time.Time
+	State    []byte // the source's cursor state once this delivery is durable
+
+	// Open starts reading the object. The reader returns an error instead of
+	// io.EOF when fewer or other bytes arrived than the source promised (short
+	// read, size or mtime changed while reading, checksum mismatch).
+	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// Runtime is what the program supplies to a connector, kept apart from what the
+// operator configures.
+type Runtime struct {
+	Digest func(string) string // keyed digest of a name, hex
+	Now    func() time.Time
+	Sleep  func(context.Context, time.Duration) error
+	Log    *slog.Logger
+	Dir    string // folder of the config file: relative paths start here
+}
+
+// Spec is one entry of the list of connectors: typed inside, erased here once.
+type Spec struct {
+	Type string
+	Doc  string
+	// Config returns a pointer to a new config struct holding the defaults; the
+	// caller decodes YAML into it strictly and then calls Open with it.
+	Config func() any
+	// Validate reports every finding in a decoded config at once.
+	Validate func(config any) []Finding
+	// Open makes a Source. It does not reach out: Check and Pull do.
+	Open func(config any, rt Runtime) (Source, error)
+}
+
+// Finding is one mistake in a connector's config: the YAML key it is about
+// (dotted), what is wrong and what to do.
+type Finding struct{ Key, Message, Hint string }
+
+// Define makes a Spec of a connector's own config type C.
+func Define[C any](typ, doc string, defaults func() C, validate func(C) []Finding, open func(C, Runtime) (Source, error)) Spec {
+	return Spec{
+		Type: typ, Doc: doc,
+		Config:   func() any { c := defaults(); return &c },
+		Validate: func(c any) []Finding { return validate(*c.(*C)) },
+		Open:     func(c any, rt Runtime) (Source, error) { return open(*c.(*C), rt) },
+	}
+}
+
+// Secret is a resolved secret reference. It prints as [redacted] under every
+// formatter; only Reveal gives the text.
+type Secret struct{ text string }
+
+// NewSecret wraps a secret text.
+func NewSecret(text string) Secret { return Secret{text} }
+
+// Reveal returns the secret itself, for the one call that needs it.
+func (s Secret) Reveal() string { return s.text }
+
+// IsZero reports whether no secret was configured.
+func (s Secret) IsZero() bool { return s.text == "" }
+
+const redacted = "[redacted]"
+
+func (Secret) String() string               { return redacted }
+func (Secret) GoString() string             { return redacted }
+func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -1,0 +1,23 @@
+package study
+
+// The commit order of the main job, as named points. A build with the tag
+// `crash` kills the process at the point named by LONGITUDE_CRASH; in any other
+// build Reached is empty and is compiled away.
+const (
+	PointLanded         = "ingest.landed"           // object durable in landing, no transaction yet
+	PointMidCopy        = "ingest.mid_copy"         // inside the transaction, some chunks copied
+	PointBeforeCommit   = "ingest.before_commit"    // everything written, COMMIT not sent
+	PointAfterCommit    = "ingest.after_commit"     // committed, nothing else done
+	PointBeforeAck      = "ingest.before_ack"       // about to tell the source
+	PointMidPart        = "release.mid_part"        // one part of the release written
+	PointPartsBuilt     = "release.parts_built"     // all parts written, gates not run
+	PointBeforeApproval = "release.before_approval" // gates passed
+	PointBeforeEnvelope = "release.before_envelope" // staged in the sink, envelope not written
+	PointAfterEnvelope  = "release.after_envelope"  // visible, not yet recorded as published
+)
+
+// Points lists every named point, in order.
+var Points = []string{
+	PointLanded, PointMidCopy, PointBeforeCommit, PointAfterCommit, PointBeforeAck,
+	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointBeforeEnvelope, PointAfterEnvelope,
+}

@@ -1,0 +1,89 @@
+package study
+
+import "time"
+
+// Source is one source document: where objects come from, how they are read
+// and how their rows map onto the study.
+type Source struct {
+	Name      string
+	Study     string
+	Connector string // type, the key of the connector list
+	Schedule  Schedule
+	Retry     Retry
+	Format    FormatSpec
+	Snapshot  string // incremental | complete
+	Map       Mapping
+	Digest    Digest // of the document as written: the version of the mapping
+}
+
+// Schedule says when a source is pulled.
+type Schedule struct {
+	Cron     string // five fields, or @every; "" = by hand
+	Timezone string
+	Jitter   time.Duration
+	CatchUp  string // latest | all | skip
+}
+
+// Retry bounds the retrying of temporary errors.
+type Retry struct {
+	Attempts     int
+	Initial, Max time.Duration
+}
+
+// FormatSpec names the format of a source's objects and its dialect.
+type FormatSpec struct {
+	Type        string // csv, …
+	Delimiter   string // one character; csv
+	Encoding    string // auto | utf-8 | windows-1252 | utf-16 …
+	Header      bool
+	DecimalMark string // "." or ","
+}
+
+// Mapping says which column feeds what. Pick is the zero value where nothing is mapped.
+type Mapping struct {
+	Participant  Pick
+	Namespace    string // of the participant identifiers
+	Site         Pick
+	Visit        Pick
+	VisitBy      string            // name | number | date
+	VisitAliases map[string]string // source value → visit type name
+	VisitDate    Pick
+	VisitDay     Pick // relative calendar: days from the anchor
+	Planned      Pick
+	BaselineDate Pick
+	Reason       Pick // reason of a deviation: sealed
+	Modified     Pick // orders versions
+	Entered      Pick // first entry, for late_entry
+	Author       Pick // sealed
+	Withdrawn    Pick // date of withdrawal from follow-up
+	Forms        []FormMapping
+}
+
+// FormMapping maps one row onto one form.
+type FormMapping struct {
+	Form       string
+	Occurrence Pick
+	When       Pick           // the row feeds this form only where this is non-empty …
+	WhenValues []string       // … or one of these, when given
+	Fields     []FieldMapping // in the order written
+}
+
+// FieldMapping maps one column onto one field.
+type FieldMapping struct {
+	Field string
+	Pick  Pick
+}
+
+// Pick takes one value from a row: a column or a constant, recoded.
+type Pick struct {
+	Column  string
+	Value   string // constant; used when Column is ""
+	Const   bool   // Value is meant, even when empty
+	Format  string // Go reference layout for dates
+	Scale   string // acuity scale of the values, e.g. etdrs_letters
+	Values  map[string]string
+	Missing map[string]string // source code → missing reason
+}
+
+// Mapped reports whether the pick takes anything.
+func (p Pick) Mapped() bool { return p.Column != "" || p.Const }

@@ -1,0 +1,219 @@
+package study
+
+// Study is one study document: the protocol and its forms as data. It is
+// validated by internal/config before anyone else sees it.
+type Study struct {
+	Name       string // [a-z][a-z0-9-]*, also the folder of its releases
+	Title      string
+	Protocol   Protocol
+	CodePrefix string // participant codes are PREFIX-XXXXXXXXXXXXXXXXXXXX
+	Timezone   string // IANA name; instants are reduced to civil dates there
+	Days       DayConvention
+	Relative   bool // sources give days from the anchor instead of dates
+
+	Enrolment  Enrolment
+	Consent    Consent
+	Deviations DeviationPolicy
+	Visits     []VisitType // in protocol order
+	Forms      []Form      // in dictionary order
+	Deid       DeidPolicy
+	Releases   ReleasePolicy
+
+	Digest Digest // of the document as written: the version of protocol and dictionary
+}
+
+// Protocol names the rulebook; its version of record is Study.Digest.
+type Protocol struct{ ID, Version string }
+
+// DayConvention says how the protocol writes its target days.
+type DayConvention string
+
+// Elapsed counts baseline as day 0. CDISC counts baseline as day 1, the day
+// before it as -1, and has no day 0 (SDTM Implementation Guide 4.4.4).
+const (
+	Elapsed DayConvention = "elapsed"
+	CDISC   DayConvention = "cdisc"
+)
+
+// Enrolment says when a participant is in the study: at first sight, when a
+// record of Form has arrived, or by roster.
+type Enrolment struct {
+	Kind string // first_seen | form | roster
+	Form string
+}
+
+// Consent says where the consent date comes from: a date Field of Form, or
+// outside ("external"), in which case consent checks are not evaluable.
+type Consent struct {
+	Kind        string // form | external
+	Form, Field string
+}
+
+// DeviationPolicy holds the study's choices for the rules of the study model.
+type DeviationPolicy struct {
+	LateEntryDays    int    // first entry later than this many days after the visit
+	FormGraceDays    int    // absence of a form is judged only after this many days
+	VisitOutOfWindow string // accept | require_reason | block
+}
+
+// VisitType is a slot of the protocol.
+type VisitType struct {
+	Name, Label string
+	Number      string // event code, matched when a source maps visits by number
+	Aliases     []string
+	Day         int  // target day in the study's convention
+	Before      int  // days before the target that are still inside, >= 0
+	After       int  // days after the target that are still inside, >= 0
+	HasWindow   bool // false: the visit is never judged against a window
+	Anchor      string
+	Required    bool
+	Forms       []VisitForm
+}
+
+// VisitForm is a form expected at a visit type.
+type VisitForm struct {
+	Form     string
+	Critical bool
+	Optional bool // never missed
+}
+
+// Form is a case report form: a named list of fields.
+type Form struct {
+	Name, Label string
+	Log         bool     // tied to no visit (adverse events, medication)
+	RepeatsBy   string   // the field whose value is the occurrence; "" = once per visit
+	Expect      []string // occurrences expected at each visit (per-eye forms: R, L)
+	Fields      []Field
+	Checks      []Check
+}
+
+// Check is a cross-field expression over the values of one record.
+type Check struct {
+	Name, Expr string
+	Severity   Severity
+}
+
+// Severity says what a failed check does to the record.
+type Severity string
+
+// Reject quarantines the record, Flag stores it with a finding, Note only counts.
+const (
+	Reject Severity = "reject"
+	Flag   Severity = "flag"
+	Note   Severity = "note"
+)
+
+// FieldType is the type of a field's values.
+type FieldType string
+
+// The field types. Text and File never enter the research schema: they are sealed.
+const (
+	Text     FieldType = "text"
+	Integer  FieldType = "integer"
+	Decimal  FieldType = "decimal"
+	Boolean  FieldType = "boolean"
+	DateType FieldType = "date"
+	DateTime FieldType = "datetime"
+	TimeType FieldType = "time"
+	Choice   FieldType = "choice"
+	Choices  FieldType = "choices"
+	Acuity   FieldType = "acuity"
+	File     FieldType = "file"
+)
+
+// Class is the privacy class of a field; it decides what may leave and how.
+type Class string
+
+// The privacy classes. Unclassified fields are never released.
+const (
+	Unclassified     Class = ""
+	DirectIdentifier Class = "direct_identifier"
+	ParticipantKey   Class = "participant_key"
+	OtherKey         Class = "other_key"
+	Quasi            Class = "quasi"
+	DateClass        Class = "date"
+	StudyDate        Class = "study_date"
+	Clinical         Class = "clinical"
+	Sensitive        Class = "sensitive"
+	Blinded          Class = "blinded"
+	FreeText         Class = "free_text"
+	Attachment       Class = "attachment"
+	System           Class = "system"
+)
+
+// Sealed reports whether values of class c go to the vault at door 1.
+func (c Class) Sealed() bool {
+	switch c {
+	case DirectIdentifier, FreeText, Attachment, System:
+		return true
+	}
+	return false
+}
+
+// Field is one question of a form.
+type Field struct {
+	Name, Label      string
+	Type             FieldType
+	Precision, Scale int // decimal(Precision, Scale)
+	Required         bool
+	Min, Max         string // inclusive range as decimal or ISO date text; "" = open
+	Pattern          string // RE2, whole value
+	Unit             string
+	Choices          []ChoiceItem
+	Class            Class
+}
+
+// Sealed reports whether the field's values go to the vault at door 1. A field
+// without a class is sealed unless its type makes it typed data.
+func (f Field) Sealed() bool {
+	return f.Class.Sealed() || f.Type == Text || f.Type == File
+}
+
+// ChoiceItem is one code of a code list.
+type ChoiceItem struct{ Code, Label string }
+
+// DeidPolicy is the study's de-identification as configured. The claim a
+// release makes is computed from the rules applied, never read from here.
+type DeidPolicy struct {
+	Profile        string // internal | limited | expert | safe_harbor
+	Pseudonym      string // derived
+	Dates          string // study_day | shift | year | keep
+	MissedLagDays  int    // missed visits appear this long after their window ended (default 30)
+	ExpertDocument string // digest of the determination; "" stops the claim at limited
+}
+
+// ReleasePolicy says where releases go and who must approve.
+type ReleasePolicy struct {
+	Schedule string // cron; "" = by hand
+	To       []string
+}
+
+// FormIndex returns the index of the named form, or -1.
+func (s *Study) FormIndex(name string) int {
+	for i := range s.Forms {
+		if s.Forms[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// VisitIndex returns the index of the named visit type, or -1.
+func (s *Study) VisitIndex(name string) int {
+	for i := range s.Visits {
+		if s.Visits[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// FieldIndex returns the index of the named field, or -1.
+func (f *Form) FieldIndex(name string) int {
+	for i := range f.Fields {
+		if f.Fields[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}

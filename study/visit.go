@@ -1,0 +1,156 @@
+package study
+
+import "time"
+
+// Participant is one person in one study, as the research schema knows them.
+type Participant struct {
+	ID        int64  // surrogate number, from 1, never released
+	Code      string // participant code, never released either: releases carry their own
+	Site      string
+	Enrolled  bool
+	Consented Date // NoDate: no consent seen
+	Withdrawn Date // withdrawal from follow-up; NoDate: none
+}
+
+// VisitStatus is the state of a visit on an as-of date.
+type VisitStatus string
+
+// The visit statuses of the study model.
+const (
+	Scheduled   VisitStatus = "scheduled"
+	Completed   VisitStatus = "completed"
+	Missed      VisitStatus = "missed"
+	NotDone     VisitStatus = "not_done"
+	Unscheduled VisitStatus = "unscheduled"
+	Cancelled   VisitStatus = "cancelled"
+)
+
+// Timing places a completed visit against its window.
+type Timing string
+
+// The timings of the study model; "" for a visit that has not happened.
+const (
+	InWindow      Timing = "in_window"
+	Early         Timing = "early"
+	Late          Timing = "late"
+	Indeterminate Timing = "indeterminate"
+	NoAnchor      Timing = "no_anchor"
+	NoWindow      Timing = "no_window"
+)
+
+// Visit is a participant's instance of a visit type, or an unscheduled visit:
+// the facts as the sources gave them and the verdict as the protocol judges them.
+type Visit struct {
+	No   int32  // number within the participant, from 1; assigned once, never reused
+	Key  string // identity within the participant; see VisitRef.Key
+	Type int    // index in Study.Visits, -1 = unscheduled
+
+	Actual   PartialDate // unknown: has not happened
+	Planned  PartialDate
+	Declared PartialDate // separately declared baseline date
+	Reason   bool        // the source gave a reason for a deviation
+	Modified time.Time   // of the row that last set the facts; orders corrections
+
+	Verdict
+}
+
+// Verdict is what Judge says of a visit on an as-of date.
+type Verdict struct {
+	Status        VisitStatus
+	Timing        Timing
+	Due           Date // NoDate where no anchor or no target
+	WindowStart   Date // inclusive
+	WindowEnd     Date // inclusive
+	HasDistance   bool // the two distances are known (exact actual date and a window)
+	FromTarget    int  // days from due, negative = before
+	OutsideWindow int  // days to the nearer end, 0 inside, negative = early
+	Withheld      bool // accepted, but kept out of releases (baseline missing)
+}
+
+// DeviationKind tells a deviation (data stay usable) from a violation.
+type DeviationKind string
+
+// The two kinds.
+const (
+	IsDeviation DeviationKind = "deviation"
+	IsViolation DeviationKind = "violation"
+)
+
+// DeviationState is the life of a deviation.
+type DeviationState string
+
+// The states: explained deviations re-open when their evidence changes.
+const (
+	Open      DeviationState = "open"
+	Explained DeviationState = "explained"
+	Resolved  DeviationState = "resolved"
+)
+
+// The codes of the study model that this version detects.
+const (
+	VisitOutOfWindow     = "visit_out_of_window"
+	PlannedOutOfWindow   = "planned_out_of_window"
+	BaselineDateMismatch = "baseline_date_mismatch"
+	FormMissing          = "form_missing"
+	FormsMissing         = "forms_missing"
+	LateEntry            = "late_entry"
+	VisitMissed          = "visit_missed"
+	VisitOrder           = "visit_order"
+	AfterWithdrawal      = "after_withdrawal"
+	BaselineMissing      = "baseline_missing"
+	ConsentMissing       = "consent_missing"
+	UnknownParticipant   = "unknown_participant"
+)
+
+// DeviationKey identifies a deviation within its participant. Detail names the
+// form (and occurrence) where the code is about one; it is never a participant's value.
+type DeviationKey struct {
+	Code    string
+	VisitNo int32 // 0 = the participant
+	Detail  string
+}
+
+// Deviation is one departure from the protocol, versioned in storage.
+type Deviation struct {
+	DeviationKey
+	Kind     DeviationKind
+	State    DeviationState
+	Evidence string // what the verdict rests on, canonical text ("late 1 day: 2026-02-15 against 2026-01-24..2026-02-14")
+}
+
+// VersionRef is a stored version of a record, as far as judging and diffing need it.
+type VersionRef struct {
+	Key      RecordKey
+	Version  int32
+	Removed  bool // tombstone
+	Hash     [16]byte
+	Modified time.Time
+	BatchID  int64
+	Ordinal  int64
+	Entered  Date
+}
+
+// History is what is stored about one participant: the prior of Judge.
+type History struct {
+	Participant Participant
+	Visits      []Visit      // by No
+	Versions    []VersionRef // by key, then version
+	Deviations  []Deviation  // current state of each key
+	Holds       []Hold       // records held now
+}
+
+// Hold is a record that waits: not judged yet, or waiting for a reason.
+type Hold struct {
+	Key  RecordKey
+	Code string // consent_missing, unknown_participant, after_withdrawal, visit_out_of_window
+}
+
+// Judgement is everything that follows from a history, new records and an as-of date.
+type Judgement struct {
+	Participant Participant // updated facts
+	Visits      []Visit     // all visits, stored, new and expected, with verdicts, by No
+	VisitNo     []int32     // per new record: the visit it belongs to, 0 = none
+	Blocked     []string    // per new record: the code of the rule that refuses it, "" = none
+	Deviations  []Deviation // all that hold now, and those of the history that are resolved
+	Holds       []Hold      // all records (stored and new) that are held now
+}

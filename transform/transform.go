@@ -1,0 +1,51 @@
+// Package transform turns landed bytes into judged records. It is pure: no
+// clock, no I/O beyond the reader it is given; what was known before comes in as
+// an argument. Text of parser errors never leaves it: a bad value becomes a
+// study.Rejection with a rule code, because strconv, time and friends quote
+// their input.
+package transform
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"longitude/study"
+)
+
+// Format decodes one kind of file into rows with bounded memory, whatever the
+// object's size.
+type Format interface {
+	// Decode yields batches of rows in file order. The error ends the sequence;
+	// it is a *study.Error without any of the object's text.
+	// A batch is valid until the next one is asked for.
+	Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) iter.Seq2[*Rows, error]
+	// Check reports what is wrong with a format spec, as key → message.
+	Check(spec study.FormatSpec) map[string]string
+}
+
+// Rows is a batch of decoded rows of one table. Every cell is UTF-8; Decode has
+// translated the source's encoding.
+type Rows struct {
+	Columns []string // header, the same for every batch of an object
+	First   int64    // ordinal of the first row, from 1; broken rows count too
+	Cells   [][]byte // row-major, len(Columns) a row; nil = absent
+	Lines   []int64  // per row: line where it starts, from 1
+	Raw     [][]byte // per row: its bytes as landed, without the line end
+	Broken  []Broken // rows among these that could not be split; their cells are nil
+}
+
+// Len is the number of rows, broken ones included.
+func (r *Rows) Len() int { return len(r.Lines) }
+
+// Row returns the cells of row i.
+func (r *Rows) Row(i int) [][]byte {
+	n := len(r.Columns)
+	return r.Cells[i*n : (i+1)*n : (i+1)*n]
+}
+
+// Broken is a row that could not be split into cells.
+type Broken struct {
+	Row  int    // index in the batch
+	Rule string // column_count, quote_unclosed, text_invalid, row_too_long …
+}
