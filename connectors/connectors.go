@@ -38,6 +38,13 @@ type Acknowledger interface {
 	Acknowledge(ctx context.Context, d Delivery) error
 }
 
+// Recoverer is the optional ability of an Acknowledger to find again what is
+// durable but was never acknowledged, because the program died in between. The
+// caller acknowledges each of them; the deliveries need not be read.
+type Recoverer interface {
+	Unacknowledged(ctx context.Context, durable Cursor) iter.Seq2[Delivery, error]
+}
+
 // Cursor is what is durable about a source so far.
 type Cursor struct {
 	State []byte            // opaque state of the last durable delivery; nil at first
@@ -101,23 +108,3 @@ func Define[C any](typ, doc string, defaults func() C, validate func(C) []Findin
 		Open:     func(c any, rt Runtime) (Source, error) { return open(*c.(*C), rt) },
 	}
 }
-
-// Secret is a resolved secret reference. It prints as [redacted] under every
-// formatter; only Reveal gives the text.
-type Secret struct{ text string }
-
-// NewSecret wraps a secret text.
-func NewSecret(text string) Secret { return Secret{text} }
-
-// Reveal returns the secret itself, for the one call that needs it.
-func (s Secret) Reveal() string { return s.text }
-
-// IsZero reports whether no secret was configured.
-func (s Secret) IsZero() bool { return s.text == "" }
-
-const redacted = "[redacted]"
-
-func (Secret) String() string               { return redacted }
-func (Secret) GoString() string             { return redacted }
-func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
