@@ -129,6 +129,14 @@ func (r Run) Took() time.Duration {
 	return r.Finished.Sub(*r.Started)
 }
 
+// Totals sums the finished runs of one study, source, kind and state, from the
+// first run on.
+type Totals struct {
+	Study, Source, Kind, State string
+	Runs                       int64
+	Counts                     study.Counts
+}
+
 // StudySummary is a study at a glance, on an as-of date.
 type StudySummary struct {
 	Study        string          `json:"study"`
