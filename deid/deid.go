@@ -7,32 +7,39 @@
 // Door 2 (Recipient) stands before release: class rules are applied to plain
 // batches. Only door 2 makes a Batch and only this package makes an Artifact,
 // and sinks accept nothing else, so a leak does not compile.
+//
+//	Draft ──▶ Intake.Identify, Intake.Seal ──▶ Record            door 1
+//	study.Batch ──▶ Recipient.Apply ──▶ Batch ──▶ Encode ──▶ Artifact   door 2
 package deid
 
 import (
-	"io"
+	"encoding/binary"
+	"fmt"
 	"log/slog"
-
-	"longitude/study"
 )
 
 // Key is 32 bytes of key material for one purpose. It prints as [redacted]
-// under every formatter.
-type Key struct{ b [32]byte }
+// under every formatter. The bytes sit behind a function value, so that a
+// printer that walks unexported fields by reflection does not reach them either.
+type Key struct{ material func() []byte }
 
 // NewKey wraps derived key material.
-func NewKey(b [32]byte) Key { return Key{b} }
+func NewKey(b [32]byte) Key { return Key{func() []byte { return b[:] }} }
 
-// Bytes returns the key material, for the call into the cipher or MAC.
-func (k Key) Bytes() []byte { return k.b[:] }
+// Bytes returns the key material, for the call into the cipher or MAC; nil for
+// the zero Key, which every cipher refuses.
+func (k Key) Bytes() []byte {
+	if k.material == nil {
+		return nil
+	}
+	return k.material()
+}
 
 const redacted = "[redacted]"
 
-func (Key) String() string   { return redacted }
-func (Key) GoString() string { return redacted }
-func (Key) Format(w interface{ Write([]byte) (int, error) }, _ rune) {
-	_, _ = w.Write([]byte(redacted))
-}
+func (Key) String() string               { return redacted }
+func (Key) GoString() string             { return redacted }
+func (Key) Format(s fmt.State, _ rune)   { _, _ = s.Write([]byte(redacted)) }
 func (Key) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
@@ -46,48 +53,30 @@ type Keys interface {
 // Purposes of derived keys.
 const (
 	PurposeParticipant = "pid"     // participant codes
-	PurposeOther       = "other"   // released visit and record ids
+	PurposeOther       = "other"   // released visit and record ids, domain = series
 	PurposeRelease     = "release" // released participant codes, domain = series
+	PurposeShift       = "shift"   // date shifts, domain = series
+	PurposeBlind       = "bidx"    // blind index: looking an identity up in the vault
 	PurposeVault       = "vault"   // sealing
 	PurposeContent     = "content" // keyed digests of private values and rows
 )
 
-// Batch is a batch of rows after door 2. Its contents are unexported and only
-// Recipient.Apply makes one.
-type Batch struct{ b study.Batch }
-
-// Rows is the number of rows.
-func (b Batch) Rows() int { return b.b.Rows }
-
-// Encoder turns released batches into the bytes of one file;
-// internal/columnar implements it. Write is called with batches of one table in
-// key order, then Close once.
-type Encoder interface {
-	Write(b *study.Batch) error
-	Close() error
+// Frame joins parts so that no two different lists give the same bytes: each
+// part is preceded by its length (4 bytes, big endian). Everything that is
+// authenticated or derived in this system goes through it.
+func Frame(parts ...string) []byte {
+	n := 0
+	for _, p := range parts {
+		n += 4 + len(p)
+	}
+	framed := make([]byte, 0, n)
+	for _, p := range parts {
+		framed = appendFrame(framed, p)
+	}
+	return framed
 }
 
-// NewEncoder opens an encoder for one part of a released table.
-type NewEncoder func(w io.Writer, t *study.Table) (Encoder, error)
-
-// Artifact is a finished, hashed file of a release. Only this package makes one.
-type Artifact struct {
-	path   string // within the release, slash-separated
-	file   string // where the bytes are; "" = content
-	bytes  []byte
-	size   int64
-	rows   int64
-	digest study.Digest
+func appendFrame(dst []byte, part string) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(part)))
+	return append(dst, part...)
 }
-
-// Path is where the artifact belongs within the release.
-func (a Artifact) Path() string { return a.path }
-
-// Size is its length in bytes.
-func (a Artifact) Size() int64 { return a.size }
-
-// Rows is the number of table rows in it, 0 for documents.
-func (a Artifact) Rows() int64 { return a.rows }
-
-// Digest is the SHA-256 of its bytes.
-func (a Artifact) Digest() study.Digest { return a.digest }

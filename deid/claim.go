@@ -1,0 +1,57 @@
+package deid
+
+import (
+	"slices"
+	"strings"
+
+	"longitude/study"
+)
+
+// claims, weakest first: what a release may say of itself.
+var claims = []string{"internal", "limited", "expert", "safe_harbor"}
+
+// limit is the strongest claim that something which was done still allows.
+type limit struct{ claim, because string }
+
+// limitPolicy records the limits that hold before any column is looked at: a
+// code computed from the source identifier is derived from the person, which
+// 45 CFR 164.514(c) does not allow under Safe Harbor, and an expert's
+// determination needs the expert's document.
+func (r *Recipient) limitPolicy() {
+	r.limits = append(r.limits, limit{"expert", "participant codes are derived from the source identifier"})
+	if r.study.Deid.ExpertDocument == "" {
+		r.limits = append(r.limits, limit{"limited", "no expert determination document"})
+	}
+}
+
+// Claim is the strongest claim allowed by every rule applied to the tables
+// projected so far. It is computed, never read from the configuration.
+func (r *Recipient) Claim() string {
+	strongest := len(claims) - 1
+	for _, l := range r.limits {
+		strongest = min(strongest, slices.Index(claims, l.claim))
+	}
+	return claims[strongest]
+}
+
+// Check refuses the release when the study's profile promises more than the
+// rules applied allow, and names each that stands against it. It is called
+// after every table was projected.
+func (r *Recipient) Check() error {
+	profile := slices.Index(claims, r.study.Deid.Profile)
+	if profile < 0 {
+		return &study.Error{Code: "deid.profile", Op: "release refused: the study names no de-identification profile",
+			Hint: "set deidentification.profile to " + strings.Join(claims, ", "), Exit: study.ExitUsage}
+	}
+	var against []string
+	for _, l := range r.limits {
+		if slices.Index(claims, l.claim) < profile {
+			against = append(against, l.because+" (at most "+l.claim+")")
+		}
+	}
+	if len(against) == 0 {
+		return nil
+	}
+	return &study.Error{Code: "deid.claim", Op: "release refused: profile " + r.study.Deid.Profile + " claims more than the rules allow (" + r.Claim() + "): " + strings.Join(against, "; "),
+		Hint: "choose a weaker profile or change what stands against it", Exit: study.ExitBlocked}
+}

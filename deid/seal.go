@@ -1,0 +1,126 @@
+package deid
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"hash"
+	"io"
+	"strconv"
+
+	"longitude/study"
+)
+
+// sealer seals values for the vault with AES-256-GCM. A box is
+//
+//	key version (1 byte) ‖ nonce (12) ‖ ciphertext ‖ tag (16)
+//
+// Nonces are random, so one key is good for 2^32 boxes (NIST SP 800-38D).
+type sealer struct {
+	aead    cipher.AEAD
+	random  io.Reader
+	version byte
+}
+
+func newSealer(k Keys, studyName, domain string, random io.Reader) (*sealer, error) {
+	key, err := k.Derive(studyName, PurposeVault, domain)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key.Bytes())
+	if err != nil {
+		return nil, &study.Error{Code: "deid.key_size", Op: "set up the vault cipher of study " + studyName,
+			Hint: "the key provider must give 32 bytes", Exit: study.ExitEnvironment}
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	return &sealer{aead, random, byte(k.Version())}, nil
+}
+
+// seal returns the box of plain, bound to aad. Without randomness nothing may
+// be sealed at all, so a failing source panics, as crypto/rand does.
+func (s *sealer) seal(plain, aad []byte) []byte {
+	n := s.aead.NonceSize()
+	box := make([]byte, 1+n, 1+n+len(plain)+s.aead.Overhead())
+	box[0] = s.version
+	if _, err := io.ReadFull(s.random, box[1:]); err != nil {
+		panic("deid: the source of randomness failed")
+	}
+	return s.aead.Seal(box, box[1:], plain, aad)
+}
+
+// open returns what was sealed, or an error when the box was changed, moved to
+// another row, or sealed under another key.
+func (s *sealer) open(box, aad []byte) ([]byte, error) {
+	n := 1 + s.aead.NonceSize()
+	if len(box) >= n && box[0] == s.version {
+		if plain, err := s.aead.Open(nil, box[1:n], box[n:], aad); err == nil {
+			return plain, nil
+		}
+	}
+	return nil, &study.Error{Code: "deid.box", Op: "open a sealed value",
+		Hint: "it was changed, belongs to another row, or was sealed under another key; restore the row or the key folder from backup",
+		Exit: study.ExitBlocked}
+}
+
+// binding is the associated data of a box: what it is, and whose.
+func (s *sealer) binding(parts ...string) []byte {
+	return appendFrame(Frame(parts...), strconv.Itoa(int(s.version)))
+}
+
+// mac computes HMAC-SHA-256 under one key, reusing its state. For one goroutine.
+type mac struct {
+	h   hash.Hash
+	buf []byte
+}
+
+func newMAC(k Keys, studyName, purpose, domain string) (*mac, error) {
+	key, err := k.Derive(studyName, purpose, domain)
+	if err != nil {
+		return nil, err
+	}
+	return &mac{h: hmac.New(sha256.New, key.Bytes())}, nil
+}
+
+// of is the MAC of the framed parts.
+func (m *mac) of(parts ...string) (sum study.Digest) {
+	m.buf = m.buf[:0]
+	for _, p := range parts {
+		m.buf = appendFrame(m.buf, p)
+	}
+	m.h.Reset()
+	m.h.Write(m.buf)
+	m.buf = m.h.Sum(m.buf[:0])
+	copy(sum[:], m.buf)
+	return sum
+}
+
+// crockford is Crockford's base32: no I, L, O or U, so that a code can be read
+// aloud and typed.
+const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+// token writes prefix and the first 5×chars bits of sum.
+func token(prefix string, sum study.Digest, chars int) string {
+	b := make([]byte, 0, 40)
+	b = append(b, prefix...)
+	var acc uint32
+	bits := 0
+	for i := 0; chars > 0; {
+		if bits < 5 {
+			acc = acc<<8 | uint32(sum[i])
+			bits += 8
+			i++
+		}
+		bits -= 5
+		b = append(b, crockford[acc>>bits&31])
+		chars--
+	}
+	return string(b)
+}
+
+// codeChars is the length of a participant code without its prefix: 100 bits,
+// under which a million participants collide with probability 4·10⁻¹⁹.
+const codeChars = 20
