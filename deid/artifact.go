@@ -102,7 +102,7 @@ func encode(ctx context.Context, open NewEncoder, w io.Writer, t *study.Table, b
 			_ = encoder.Close()
 			return 0, err
 		}
-		if batch.b.Table != t {
+		if !batch.of(t) {
 			_ = encoder.Close()
 			return 0, &study.Error{Code: "deid.table", Op: "write table " + t.Name + ": a batch is not of this released table"}
 		}
@@ -113,6 +113,12 @@ func encode(ctx context.Context, open NewEncoder, w io.Writer, t *study.Table, b
 		rows += int64(batch.b.Rows)
 	}
 	return rows, encoder.Close()
+}
+
+// of reports whether b is a batch of the released table t.
+func (b Batch) of(t *study.Table) bool {
+	own := b.b.Table
+	return own == t || own != nil && own.Name == t.Name && slices.Equal(own.Columns, t.Columns)
 }
 
 type counter struct {
@@ -155,7 +161,7 @@ var (
 func Document(path string, content []byte) (Artifact, error) {
 	if !slices.Contains(documents, path) && !reports.MatchString(path) {
 		return Artifact{}, &study.Error{Code: "deid.document", Op: "add a document to a release: its path is not on the closed list",
-			Hint: "tables leave as parts, documents under the names that design/releases.md lists"}
+			Hint: "tables leave as parts, documents under the fixed names of a release"}
 	}
 	return Artifact{path: path, bytes: bytes.Clone(content), size: int64(len(content)), digest: sha256.Sum256(content)}, nil
 }

@@ -1,0 +1,163 @@
+// Package objectstore keeps immutable objects under slash-separated keys, behind
+// one small interface. An object is absent or complete and durable; it is never
+// overwritten. A folder is the store that exists so far.
+package objectstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"longitude/study"
+)
+
+// Answers about keys.
+var (
+	ErrNotFound = errors.New("no such object")
+	ErrExists   = errors.New("the object exists")
+)
+
+// Store keeps immutable objects.
+type Store interface {
+	// Put stores what r gives under key; ErrExists when there is such an object
+	// (r may then have been read or not).
+	Put(ctx context.Context, key string, r io.Reader) error
+	// Create begins an object whose key is known only at its end.
+	Create(ctx context.Context) (Upload, error)
+	// Open gives random access to an object, or ErrNotFound.
+	Open(ctx context.Context, key string) (Object, error)
+	// Stat is the size of an object, or ErrNotFound.
+	Stat(ctx context.Context, key string) (int64, error)
+	// Sweep clears what writers that died have left.
+	Sweep(ctx context.Context) error
+}
+
+// Upload is an object being written. Nothing is visible before Commit.
+type Upload interface {
+	io.Writer
+	// Commit makes the object durable and visible under key; ErrExists, with the
+	// upload forgotten, when there is such an object.
+	Commit(key string) error
+	// Abort forgets the upload; after Commit it does nothing.
+	Abort()
+}
+
+// Object is a stored object being read.
+type Object interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Folder is a Store in a local folder. Only its owner can read it.
+type Folder struct{ dir string }
+
+const uploads = ".uploads" // inside the folder, so that linking stays on one file system
+
+// Open opens the store at location, "file:<folder>", creating the folder.
+func Open(location string) (*Folder, error) {
+	dir, ok := strings.CutPrefix(location, "file:")
+	if !ok || dir == "" {
+		return nil, &study.Error{Code: "objectstore.location", Op: "open an object store: the location is not of the form file:<folder>",
+			Hint: "only folders are supported so far; a bucket (gs://…) needs a provider that this version does not have", Exit: study.ExitUsage}
+	}
+	f := &Folder{dir: filepath.Clean(dir)}
+	if err := os.MkdirAll(filepath.Join(f.dir, uploads), 0o700); err != nil {
+		return nil, failed("create the folder "+f.dir, err)
+	}
+	return f, nil
+}
+
+// Dir is the folder.
+func (f *Folder) Dir() string { return f.dir }
+
+func (f *Folder) Put(ctx context.Context, key string, r io.Reader) error {
+	if _, err := f.Stat(ctx, key); err == nil {
+		return ErrExists
+	}
+	u, err := f.Create(ctx)
+	if err != nil {
+		return err
+	}
+	defer u.Abort()
+	if _, err := io.Copy(u, r); err != nil {
+		return failed("write an object", err)
+	}
+	return u.Commit(key)
+}
+
+func (f *Folder) Open(_ context.Context, key string) (Object, error) {
+	name, err := f.file(key)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, failed("open an object", err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return nil, failed("open an object", err)
+	}
+	return object{file, info.Size()}, nil
+}
+
+type object struct {
+	*os.File
+	size int64
+}
+
+func (o object) Size() int64 { return o.size }
+
+func (f *Folder) Stat(_ context.Context, key string) (int64, error) {
+	name, err := f.file(key)
+	if err != nil {
+		return 0, err
+	}
+	info, err := os.Lstat(name)
+	if err != nil {
+		return 0, failed("look at an object", err)
+	}
+	if !info.Mode().IsRegular() {
+		return 0, ErrNotFound
+	}
+	return info.Size(), nil
+}
+
+// file is where key is kept. Keys are relative, clean, and have no hidden part.
+func (f *Folder) file(key string) (string, error) {
+	if key == "" || path.Clean(key) != key || !filepath.IsLocal(key) || strings.HasPrefix(key, ".") || strings.Contains(key, "/.") {
+		return "", &study.Error{Code: "objectstore.key", Op: "use an object key: it is not a clean relative path"}
+	}
+	return filepath.Join(f.dir, filepath.FromSlash(key)), nil
+}
+
+// failed gives an error of the file system its code. Keys are digests, so the
+// path of a PathError tells nothing; it is left out all the same.
+func failed(op string, err error) error {
+	var known *study.Error
+	var number syscall.Errno
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return ErrNotFound
+	case errors.Is(err, os.ErrExist):
+		return ErrExists
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return &study.Error{Code: "objectstore.disk_full", Op: op, Err: syscall.ENOSPC, Exit: study.ExitEnvironment,
+			Hint: "free space and run again; nothing half-written is kept"}
+	case errors.As(err, &number):
+		return &study.Error{Code: "objectstore.io", Op: op, Err: number, Exit: study.ExitEnvironment,
+			Hint: "check the folder's owner, rights and disk"}
+	}
+	return err
+}
