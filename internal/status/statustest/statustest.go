@@ -1,0 +1,223 @@
+// Package statustest holds a storage of made-up answers for the tests of the
+// surfaces: the size and shape of a real study, a study with nothing in it, and
+// one whose every text is hostile.
+package statustest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"longitude/internal/status"
+	"longitude/study"
+)
+
+// Now is when the made-up answers were given.
+var Now = time.Date(2026, 7, 31, 9, 30, 0, 0, time.UTC)
+
+// Store answers from memory, with the filters and the order that status.Reads asks for.
+type Store struct {
+	SourceList []status.SourceStatus
+	RunList    []status.Run // newest first
+	Summaries  map[string]status.StudySummary
+	Timelines  map[string]status.Timeline // by study + "/" + code
+	Rejected   []status.QuarantineItem    // newest first
+	Departures []status.DeviationItem     // newest first
+	Published  []status.Release
+	Err        error // every question fails with it
+}
+
+var _ status.Reads = (*Store)(nil)
+
+// Sources implements status.Reads.
+func (s *Store) Sources(context.Context) ([]status.SourceStatus, error) { return s.SourceList, s.Err }
+
+// Runs implements status.Reads.
+func (s *Store) Runs(_ context.Context, f status.RunFilter) ([]status.Run, error) {
+	return narrow(s.RunList, f.Page, func(r status.Run) (int64, bool) {
+		return r.ID, is(f.Study, r.Study) && is(f.Source, r.Source) && is(f.State, r.State) && is(f.Kind, r.Kind)
+	}), s.Err
+}
+
+// Run implements status.Reads.
+func (s *Store) Run(_ context.Context, id int64) (status.Run, error) {
+	for _, r := range s.RunList {
+		if r.ID == id {
+			return r, s.Err
+		}
+	}
+	return status.Run{}, status.NotFound(fmt.Sprintf("run %d", id))
+}
+
+// Summary implements status.Reads.
+func (s *Store) Summary(_ context.Context, study string) (status.StudySummary, error) {
+	return found(s.Summaries, study, s.Err)
+}
+
+// Timeline implements status.Reads.
+func (s *Store) Timeline(_ context.Context, study, code string) (status.Timeline, error) {
+	return found(s.Timelines, study+"/"+code, s.Err)
+}
+
+// Quarantine implements status.Reads.
+func (s *Store) Quarantine(_ context.Context, f status.QuarantineFilter) ([]status.QuarantineItem, error) {
+	return narrow(s.Rejected, f.Page, func(q status.QuarantineItem) (int64, bool) {
+		return q.ID, is(f.Study, q.Study) && is(f.Source, q.Source) && is(f.State, q.State) && is(f.Rule, q.Rule)
+	}), s.Err
+}
+
+// Deviations implements status.Reads.
+func (s *Store) Deviations(_ context.Context, f status.DeviationFilter) ([]status.DeviationItem, error) {
+	return narrow(s.Departures, f.Page, func(d status.DeviationItem) (int64, bool) {
+		return d.ID, is(f.Study, d.Study) && is(f.Participant, d.Code) && is(f.Code, d.DeviationCode) && is(f.State, d.State)
+	}), s.Err
+}
+
+// Releases implements status.Reads.
+func (s *Store) Releases(_ context.Context, study string) ([]status.Release, error) {
+	return narrow(s.Published, status.Page{}, func(r status.Release) (int64, bool) { return 0, is(study, r.Study) }), s.Err
+}
+
+func is(want, got string) bool { return want == "" || want == got }
+
+func narrow[T any](all []T, p status.Page, of func(T) (id int64, fits bool)) []T {
+	out := []T{}
+	for _, v := range all {
+		id, fits := of(v)
+		if fits && (p.After == 0 || id < p.After) && (p.Limit == 0 || len(out) < p.Limit) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func found[T any](m map[string]T, key string, err error) (T, error) {
+	v, ok := m[key]
+	if err == nil && !ok {
+		err = status.NotFound("what was asked for")
+	}
+	return v, err
+}
+
+// Demo is an observational study with five sites in the middle of its work: two
+// good sources, one that fails, one never synced, corrections, deviations, releases.
+func Demo() *Store {
+	s := &Store{Summaries: map[string]status.StudySummary{}, Timelines: map[string]status.Timeline{}}
+	s.addRuns()
+	s.addSources()
+	s.addStudy()
+	s.addWorkLists()
+	s.addReleases()
+	s.addTimelines()
+	return s
+}
+
+const amd = "amd-obs-01"
+
+func ago(d time.Duration) *time.Time { t := Now.Add(-d); return &t }
+
+func (s *Store) addRuns() {
+	random := rand.New(rand.NewPCG(1, 2))
+	for id := int64(140); id >= 1; id-- {
+		took := time.Duration(2+random.IntN(40)) * time.Second
+		start := ago(time.Duration(141-id) * 15 * time.Minute)
+		end := start.Add(took)
+		r := status.Run{ID: id, Kind: status.KindSync, Study: amd, Source: []string{"site-a-drop", "site-b-drop"}[id%2],
+			Trigger: "schedule", State: status.Succeeded, Outcome: "unchanged", Started: start, Finished: &end, Objects: 1,
+			Counts: counts(1200, 0, 0, 0, 1200)}
+		switch {
+		case id == 140:
+			r.State, r.Outcome, r.Finished, r.Trigger, r.Counts = status.Running, "", nil, "manual", counts(800, 0, 0, 800, 0)
+		case id == 138:
+			r.Outcome, r.Objects, r.Counts = "rejections", 5, counts(9420, 38, 12, 8116, 1100)
+			r.Counts.Held, r.Counts.Superseded = 90, 64
+			r.Counts.Produced += 154
+		case id%24 == 0:
+			r.Kind, r.Source, r.Outcome, r.Counts = status.KindRelease, "", "published", study.Counts{}
+		case id%17 == 0:
+			r.State, r.Outcome, r.Counts, r.Objects = status.Failed, "", study.Counts{}, 0
+			r.ErrorCode, r.ErrorText = "sftp.host_key_changed", "connecting to the source site-b-drop: the server showed another host key"
+			r.ErrorHint = "Ask the site whether its server was replaced; then pin the new key in source site-b-drop, connector.host_key."
+		case id%31 == 0:
+			r.State, r.Outcome, r.Finished, r.Counts = status.Interrupted, "", nil, study.Counts{}
+		}
+		s.RunList = append(s.RunList, r)
+	}
+}
+
+// counts balances: read = mapped + quarantined + ignored, one record a row.
+func counts(read, quarantined, ignored, accepted, unchanged int64) study.Counts {
+	mapped := read - quarantined - ignored
+	return study.Counts{Read: read, Mapped: mapped, RowsQuarantined: quarantined, Ignored: ignored,
+		Produced: accepted + unchanged, Accepted: accepted, Unchanged: unchanged}
+}
+
+func (s *Store) addSources() {
+	last := func(id int64) *status.Run { r, _ := s.Run(context.Background(), id); return &r }
+	due := Now.Add(6 * time.Minute)
+	s.SourceList = []status.SourceStatus{
+		{Study: amd, Source: "site-a-drop", Connector: "sftp", Schedule: "*/15 * * * *", LastSuccess: ago(9 * time.Minute),
+			AgeSeconds: 540, NextDue: &due, LastRun: last(140), Running: true, QuarantineOpen: 31, HeldRecords: 90},
+		{Study: amd, Source: "site-b-drop", Connector: "sftp", Schedule: "*/15 * * * *", LastSuccess: ago(26 * time.Hour),
+			AgeSeconds: 26 * 3600, NextDue: &due, LastRun: last(119), ConsecutiveFailures: 4, QuarantineOpen: 7,
+			LastErrorCode: "sftp.host_key_changed", LastErrorText: "connecting to the source site-b-drop: the server showed another host key"},
+		{Study: amd, Source: "imaging-exports", Connector: "folder", LastSuccess: ago(3 * 24 * time.Hour), AgeSeconds: 3 * 86400, LastRun: last(138)},
+		{Study: "cdisc-pilot", Source: "pilot-sv", Connector: "folder"},
+	}
+}
+
+func (s *Store) addStudy() {
+	row := func(name, label, window string, expected, in, early, late, missed, scheduled, cancelled int64) status.VisitRow {
+		return status.VisitRow{Visit: name, Label: label, Window: window, Expected: expected, Completed: in + early + late,
+			InWindow: in, Early: early, Late: late, Missed: missed, Scheduled: scheduled, Cancelled: cancelled}
+	}
+	s.Summaries[amd] = status.StudySummary{Study: amd, Title: "AMD Observational Study", Protocol: "AMD-P2-2024 3.0", AsOf: "2026-07-31",
+		Participants: 500, Enrolled: 487, Consented: 485, Withdrawn: 21, Held: 90, Withheld: 3,
+		Sites: []status.SiteRow{{Site: "site-a", Participants: 140, Enrolled: 138, Withdrawn: 4}, {Site: "site-b", Participants: 118, Enrolled: 113, Withdrawn: 6},
+			{Site: "site-c", Participants: 97, Enrolled: 95, Withdrawn: 5}, {Site: "site-d", Participants: 84, Enrolled: 82, Withdrawn: 3}, {Site: "site-e", Participants: 61, Enrolled: 59, Withdrawn: 3}},
+		Visits: []status.VisitRow{
+			row("baseline", "Baseline", "0 (±0)", 487, 484, 0, 0, 3, 0, 0),
+			row("month_1", "Month 1", "30 (−7, +14)", 470, 421, 6, 22, 18, 14, 3),
+			row("month_3", "Month 3", "90 (−14, +21)", 431, 380, 9, 17, 21, 48, 8),
+			row("month_6", "Month 6", "180 (−21, +30)", 312, 266, 5, 11, 24, 164, 17),
+			row("month_9", "Month 9", "270 (−28, +28)", 120, 96, 0, 4, 9, 349, 19),
+			row("month_12", "Month 12", "365 (−30, +30)", 0, 0, 0, 0, 0, 466, 21),
+			{Label: "Unscheduled", Completed: 37, Undetermined: 37}},
+		Deviations: []status.CodeCount{{Code: "visit_missed", Kind: "deviation", Open: 75}, {Code: "visit_out_of_window", Kind: "deviation", Open: 61, Explained: 13},
+			{Code: "form_missing", Kind: "deviation", Open: 44, Explained: 2}, {Code: "forms_missing", Kind: "violation", Open: 9},
+			{Code: "consent_missing", Kind: "violation", Open: 2}, {Code: "unknown_participant", Kind: "violation", Open: 6}},
+		Quarantine:   []status.RuleCount{{Rule: "date_invalid", Count: 19}, {Rule: "choice_unknown", Count: 11}, {Rule: "column_count", Count: 5}, {Rule: "required_empty", Count: 3}},
+		MissingForms: []status.MissingFormAt{{Visit: "month_1", Form: "medications", Missing: 21}, {Visit: "month_3", Form: "oct_imaging", Missing: 17}, {Visit: "month_6", Form: "adverse_events", Missing: 6}},
+	}
+	s.Summaries["cdisc-pilot"] = status.StudySummary{Study: "cdisc-pilot", Title: "CDISC pilot", AsOf: "2026-07-31"}
+}
+
+func (s *Store) addWorkLists() {
+	rules := []string{"date_invalid", "choice_unknown", "column_count", "required_empty"}
+	fields := []string{"visit_date", "method", "", "eye"}
+	for id := int64(38); id >= 1; id-- {
+		s.Rejected = append(s.Rejected, status.QuarantineItem{ID: id, Study: amd, Source: "site-a-drop", Site: "site-a", Batch: 12 + id/5, Ordinal: 100 + id*37,
+			Line: 101 + id*37, Form: "visual_acuity", Field: fields[id%4], Rule: rules[id%4], State: status.QuarantineOpen,
+			FirstSeen: *ago(time.Duration(40-id) * time.Hour), Seen: 1 + id%3})
+	}
+	s.Departures = []status.DeviationItem{
+		{ID: 9, Study: amd, Code: "AMD-7KQ2M8T4XW5P9RCD3FGH", Visit: "month_1", DeviationCode: "visit_out_of_window", Kind: "deviation", State: "open",
+			Evidence: "late 1 day: 2026-02-15 against 2026-01-24..2026-02-14", Since: *ago(100 * time.Hour)},
+		{ID: 8, Study: amd, Code: "AMD-7KQ2M8T4XW5P9RCD3FGH", Visit: "month_3", DeviationCode: "form_missing", Kind: "deviation", State: "open", Detail: "oct_imaging",
+			Evidence: "completed 2026-03-17, grace ended 2026-03-27", Since: *ago(200 * time.Hour)},
+		{ID: 7, Study: amd, Code: "AMD-2C4E6G8J0K2M4N6P8QRS", DeviationCode: "consent_missing", Kind: "violation", State: "explained",
+			Evidence: "no consent seen", Since: *ago(300 * time.Hour)},
+	}
+}
+
+func (s *Store) addReleases() {
+	for n := 3; n >= 1; n-- {
+		at := ago(time.Duration(4-n) * 7 * 24 * time.Hour)
+		s.Published = append(s.Published, status.Release{ID: fmt.Sprintf("amd_obs_01_r%03d", n), Study: amd, Number: n, State: status.ReleasePublished,
+			AsOf: at.Format(time.DateOnly), Cutoff: at.Format(time.DateOnly), Created: at, Published: at, Location: fmt.Sprintf("releases/amd-obs-01/amd_obs_01_r%03d", n),
+			Tables: 14, Rows: 61204 + int64(n)*913, Bytes: 2_400_000 + int64(n)*31_000, Claim: "limited data set",
+			EnvelopeDigest: "8f14e45fceea167a5a36dedd4bea2543ffe7a1b2c3d4e5f60718293a4b5c6d7e"})
+	}
+	s.Published[0].State, s.Published[0].Published, s.Published[0].Location, s.Published[0].EnvelopeDigest = status.ReleaseBuilt, nil, "", ""
+}
