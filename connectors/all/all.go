@@ -1,0 +1,16 @@
+// Package all is the list of connectors: one line each.
+package all
+
+import (
+	"longitude/connectors"
+	"longitude/connectors/folder"
+	"longitude/connectors/sftp"
+)
+
+// Specs lists every connector of this program.
+func Specs() []connectors.Spec {
+	return []connectors.Spec{
+		folder.Spec(),
+		sftp.Spec(),
+	}
+}
