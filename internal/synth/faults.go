@@ -13,13 +13,13 @@ func (p *person) spoil(o Options) {
 	for i := range len(p.entries) { // versions appended below are left as they are
 		e := &p.entries[i]
 		switch draw := p.rng.Float64() * 100; {
-		case draw < 0.6:
+		case draw < 2:
 			p.breakRow(e, o)
-		case draw < 1.1:
+		case draw < 2.5:
 			e.twice = true
-		case draw < 2.1:
+		case draw < 3.5:
 			p.correct(i, e.day+study.Date(p.between(0, 9)))
-		case draw < 5.1 && e.day <= o.Until:
+		case draw < 6.5 && e.day <= o.Until:
 			p.correct(i, o.Until+study.Date(p.between(1, untilSecond)))
 		}
 	}
