@@ -46,6 +46,9 @@ var OffChart = []ChoiceItem{
 // Snellen fraction, an off-chart code; a bare number is refused, because 1 is
 // poor vision in logMAR, perfect vision in decimal and nearly none in letters.
 func ParseAcuity(text, scale string) (VisualAcuity, bool) {
+	if len(text) > 20 {
+		return VisualAcuity{}, false
+	}
 	if isOffChart(text) {
 		return VisualAcuity{scale: AcuityOff, text: text}, true
 	}

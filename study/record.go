@@ -109,6 +109,7 @@ type Record struct {
 	Findings    string
 	Hash        [16]byte // content hash: values, missing reasons and a keyed digest of the sealed values
 	Sealed      []SealedItem
+	KeyVersion  int    // of the boxes
 	SealedRaw   []byte // the row, sealed, where a rule may still reject it
 }
 
@@ -174,4 +175,24 @@ func (c *Counts) Add(o Counts) {
 func (c Counts) Unaccounted() (rows, records int64) {
 	return c.Read - c.Mapped - c.RowsQuarantined - c.Ignored,
 		c.Produced - c.Accepted - c.Unchanged - c.Superseded - c.Quarantined - c.Held
+}
+
+// BatchRecord describes the object, or the re-judging, that a batch came from.
+type BatchRecord struct {
+	Kind        string // object | rejudge
+	Source      string
+	Object      Object
+	Item        string // keyed digest of the object's name
+	ItemVersion string
+	State       []byte // the source's cursor once this batch is durable; nil = unchanged
+	SealedName  []byte
+	KeyVersion  int
+	RunID       int64
+	Actor       string
+	AsOf        Date
+	Mapping     Digest // version of the source document
+	Protocol    Digest // version of the study document
+	Root        Digest // RFC 6962 root over the leaves of the batch
+	Leaves      int64
+	Counts      Counts
 }

@@ -96,6 +96,7 @@ const (
 	LateEntry            = "late_entry"
 	VisitMissed          = "visit_missed"
 	VisitOrder           = "visit_order"
+	VisitAmbiguous       = "visit_ambiguous" // placed by date, and two types or two visits tie
 	AfterWithdrawal      = "after_withdrawal"
 	BaselineMissing      = "baseline_missing"
 	ConsentMissing       = "consent_missing"
@@ -123,12 +124,17 @@ type VersionRef struct {
 	Key      RecordKey
 	Version  int32
 	Removed  bool // tombstone
+	Late     bool // older than what was current when it arrived: history only
 	Hash     [16]byte
-	Modified time.Time
+	Modified time.Time // as the source said; zero when it did not
 	BatchID  int64
 	Ordinal  int64
 	Entered  Date
 }
+
+// Effective is the source's modification time; zero when the source gave none,
+// and then the order of landing decides.
+func (v VersionRef) Effective() time.Time { return v.Modified }
 
 // History is what is stored about one participant: the prior of Judge.
 type History struct {
@@ -153,4 +159,64 @@ type Judgement struct {
 	Blocked     []string    // per new record: the code of the rule that refuses it, "" = none
 	Deviations  []Deviation // all that hold now, and those of the history that are resolved
 	Holds       []Hold      // all records (stored and new) that are held now
+}
+
+// Changes is what one batch adds to storage: versions, never updates.
+type Changes struct {
+	Participants []Participant
+	Records      []RecordVersion
+	Visits       []VisitVersion
+	Deviations   []DeviationVersion
+	Holds        []HoldVersion
+}
+
+// RecordVersion is a new version of a record.
+type RecordVersion struct {
+	Key     RecordKey
+	Version int32
+	Late    bool // older than what is current: history only
+	Record  *Record
+}
+
+// VisitVersion is a new version of a visit.
+type VisitVersion struct {
+	Participant int64
+	Visit
+}
+
+// DeviationVersion is a new version of a deviation.
+type DeviationVersion struct {
+	Participant int64
+	Deviation
+}
+
+// HoldVersion says that a record is held (Code) or waits no more (Code "").
+type HoldVersion struct {
+	Participant int64
+	Hold
+}
+
+// SealedIdentity is a source identity after door 1.
+type SealedIdentity struct {
+	Code       string
+	Namespace  string
+	Blind      Digest
+	Box        []byte
+	KeyVersion int
+	Canon      int
+}
+
+// SealedRejection is a rejection whose row is sealed.
+type SealedRejection struct {
+	Rejection
+	Item       Digest // keyed digest of row, form, field and rule: the same rejection again is a sighting
+	Box        []byte
+	KeyVersion int
+}
+
+// CurrentRecord is the current version of a record as a release reads it, with
+// answers in today's field order.
+type CurrentRecord struct {
+	Key              RecordKey
+	Answers, Missing string
 }

@@ -1,0 +1,376 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"longitude/study"
+)
+
+// Ingest is the one transaction in which everything that follows from one
+// object is recorded. It is used by one goroutine.
+type Ingest struct {
+	tx       pgx.Tx
+	reg      *registered
+	batch    int64
+	software string
+
+	records, sealed, visits, participants, deviations, holds copyBuffer
+}
+
+// BeginIngest opens the transaction and draws its batch number. While any is
+// open, a release cannot be planned: its plan pins "all batches up to N", so
+// every number below N must be decided.
+func (s *Store) BeginIngest(ctx context.Context, studyName string) (*Ingest, error) {
+	reg, err := s.known(studyName)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := s.app.Begin(ctx)
+	if err != nil {
+		return nil, fault("begin a transaction", err)
+	}
+	in := &Ingest{tx: tx, reg: reg, software: s.software}
+	if _, err = tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(hashtext('longitude.plan'), $1)`, int32(reg.id)); err == nil {
+		err = tx.QueryRow(ctx, `SELECT nextval('research.batch_number')`).Scan(&in.batch)
+	}
+	if err != nil {
+		_ = tx.Rollback(ctx)
+		return nil, fault("begin a batch", err)
+	}
+	return in, nil
+}
+
+// Batch is the number of the batch being written.
+func (in *Ingest) Batch() int64 { return in.batch }
+
+// Commit makes everything durable and visible.
+func (in *Ingest) Commit(ctx context.Context) error {
+	return fault("commit the batch", in.tx.Commit(ctx))
+}
+
+// Rollback forgets everything; after Commit it does nothing.
+func (in *Ingest) Rollback(ctx context.Context) { _ = in.tx.Rollback(ctx) }
+
+// Resolve answers the participant numbers of source identities, creating the
+// participants that are new. isNew tells which were.
+func (in *Ingest) Resolve(ctx context.Context, ids []study.SealedIdentity) (numbers []int64, isNew []bool, err error) {
+	codes := make([]string, len(ids))
+	at := make(map[string]int, len(ids))
+	for i, id := range ids {
+		codes[i] = id.Code
+		at[id.Code] = i
+	}
+	numbers, isNew = make([]int64, len(ids)), make([]bool, len(ids))
+	if err := in.lookUp(ctx, codes, at, numbers); err != nil {
+		return nil, nil, err
+	}
+	missing := missingOf(numbers)
+	if len(missing) == 0 {
+		return numbers, isNew, nil
+	}
+	// The row lock on the allocation serialises everyone who adds participants;
+	// what the other added while we waited must be looked up again.
+	var next int64
+	if err := in.tx.QueryRow(ctx, `SELECT next FROM research.allocation WHERE what = 'participant' FOR UPDATE`).Scan(&next); err != nil {
+		return nil, nil, fault("allocate participant numbers", err)
+	}
+	if err := in.lookUp(ctx, codes, at, numbers); err != nil {
+		return nil, nil, err
+	}
+	var participants, identities, vaulted copyBuffer
+	for _, i := range missingOf(numbers) {
+		numbers[i], isNew[i] = next, true
+		next++
+		id := &ids[i]
+		participants.row(4)
+		participants.int64(numbers[i])
+		participants.int16(in.reg.id)
+		participants.text(id.Code)
+		participants.int64(in.batch)
+		identities.row(2)
+		identities.text(id.Code)
+		identities.int64(numbers[i])
+		vaulted.row(7)
+		vaulted.text(id.Code)
+		vaulted.int64(numbers[i])
+		vaulted.text(id.Namespace)
+		vaulted.bytes(id.Blind[:])
+		vaulted.bytes(id.Box)
+		vaulted.int32(int32(id.KeyVersion))
+		vaulted.int32(int32(id.Canon))
+	}
+	if _, err := in.tx.Exec(ctx, `UPDATE research.allocation SET next = $1 WHERE what = 'participant'`, next); err != nil {
+		return nil, nil, fault("allocate participant numbers", err)
+	}
+	if err := participants.send(ctx, in.tx, "research.participant", "participant_id, study_id, code, batch_id"); err != nil {
+		return nil, nil, err
+	}
+	if err := identities.send(ctx, in.tx, "research.participant_identity", "code, participant_id"); err != nil {
+		return nil, nil, err
+	}
+	return numbers, isNew, vaulted.send(ctx, in.tx, "vault.identity", "code, participant_id, namespace, blind, box, key_version, canon")
+}
+
+func (in *Ingest) lookUp(ctx context.Context, codes []string, at map[string]int, numbers []int64) error {
+	rows, err := in.tx.Query(ctx, `SELECT code, participant_id FROM research.participant_identity WHERE code = ANY($1)`, codes)
+	if err != nil {
+		return fault("look up participants", err)
+	}
+	var code string
+	var number int64
+	_, err = pgx.ForEachRow(rows, []any{&code, &number}, func() error {
+		numbers[at[code]] = number
+		return nil
+	})
+	return fault("look up participants", err)
+}
+
+func missingOf(numbers []int64) []int {
+	var out []int
+	for i, n := range numbers {
+		if n == 0 {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Histories answers what is stored about the participants, in the order asked.
+// A participant that is not stored yet has an empty history.
+func (in *Ingest) Histories(ctx context.Context, participants []int64) ([]study.History, error) {
+	return histories(ctx, in.tx, in.reg, participants, in.batch)
+}
+
+// Write adds the versions of one chunk.
+func (in *Ingest) Write(ctx context.Context, c *study.Changes) error {
+	for i := range c.Records {
+		in.addRecord(&c.Records[i])
+	}
+	for i := range c.Visits {
+		in.addVisit(&c.Visits[i])
+	}
+	for i := range c.Participants {
+		in.addParticipant(&c.Participants[i])
+	}
+	for i := range c.Deviations {
+		in.addDeviation(&c.Deviations[i])
+	}
+	for i := range c.Holds {
+		in.addHold(&c.Holds[i])
+	}
+	for _, step := range []struct {
+		rows           *copyBuffer
+		table, columns string
+	}{
+		{&in.records, "research.record_version", "participant_id, batch_id, modified, content_hash, visit_no, version, ordinal, shape_id, entered, form_id, op, occurrence, answers, missing, findings"},
+		{&in.sealed, "vault.sealed_value", "participant_id, form_id, visit_no, occurrence, version, field, key_version, box"},
+		{&in.visits, "research.visit_version", "participant_id, visit_no, batch_id, visit_key, visit_type, actual, planned, declared, reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld"},
+		{&in.participants, "research.participant_version", "participant_id, batch_id, site, enrolled, consented, withdrawn"},
+		{&in.deviations, "research.deviation_version", "participant_id, visit_no, code, detail, batch_id, kind, state, evidence"},
+		{&in.holds, "research.hold_version", "participant_id, form_id, visit_no, occurrence, batch_id, code"},
+	} {
+		if err := step.rows.send(ctx, in.tx, step.table, step.columns); err != nil {
+			return err
+		}
+		study.Reached(study.PointMidCopy)
+	}
+	return nil
+}
+
+func (in *Ingest) addRecord(v *study.RecordVersion) {
+	r, form, c := v.Record, in.reg.formIDs[v.Key.Form], &in.records
+	c.row(15)
+	c.int64(r.Participant)
+	c.int64(in.batch)
+	c.time(r.Modified)
+	c.bytes(r.Hash[:])
+	c.int32(v.Key.VisitNo)
+	c.int32(v.Version)
+	c.int32(int32(r.Ordinal))
+	c.int32(in.reg.shapes[v.Key.Form])
+	c.date(r.Entered)
+	c.int16(form)
+	if v.Late {
+		c.text("h")
+	} else {
+		c.text("u")
+	}
+	c.text(v.Key.Occurrence)
+	c.text(r.Answers)
+	c.textOrNull(r.Missing)
+	c.textOrNull(r.Findings)
+	for i := range r.Sealed {
+		s := &in.sealed
+		s.row(8)
+		s.int64(r.Participant)
+		s.int16(form)
+		s.int32(v.Key.VisitNo)
+		s.text(v.Key.Occurrence)
+		s.int32(v.Version)
+		s.int16(int16(r.Sealed[i].Field))
+		s.int32(int32(r.KeyVersion))
+		s.bytes(r.Sealed[i].Box)
+	}
+}
+
+func (in *Ingest) addVisit(v *study.VisitVersion) {
+	c := &in.visits
+	c.row(18)
+	c.int64(v.Participant)
+	c.int32(v.No)
+	c.int64(in.batch)
+	c.text(v.Key)
+	if v.Type < 0 {
+		c.null()
+	} else {
+		c.text(in.reg.study.Visits[v.Type].Name)
+	}
+	c.textOrNull(v.Actual.String())
+	c.textOrNull(v.Planned.String())
+	c.textOrNull(v.Declared.String())
+	c.bool(v.Reason)
+	c.time(v.Modified)
+	c.text(string(v.Status))
+	c.textOrNull(string(v.Timing))
+	c.date(v.Due)
+	c.date(v.WindowStart)
+	c.date(v.WindowEnd)
+	if v.HasDistance {
+		c.int32(int32(v.FromTarget))
+		c.int32(int32(v.OutsideWindow))
+	} else {
+		c.null()
+		c.null()
+	}
+	c.bool(v.Withheld)
+}
+
+func (in *Ingest) addParticipant(p *study.Participant) {
+	c := &in.participants
+	c.row(6)
+	c.int64(p.ID)
+	c.int64(in.batch)
+	c.text(p.Site)
+	c.bool(p.Enrolled)
+	c.date(p.Consented)
+	c.date(p.Withdrawn)
+}
+
+func (in *Ingest) addDeviation(d *study.DeviationVersion) {
+	c := &in.deviations
+	c.row(8)
+	c.int64(d.Participant)
+	c.int32(d.VisitNo)
+	c.text(d.Code)
+	c.text(d.Detail)
+	c.int64(in.batch)
+	c.text(string(d.Kind))
+	c.text(string(d.State))
+	c.text(d.Evidence)
+}
+
+func (in *Ingest) addHold(h *study.HoldVersion) {
+	c := &in.holds
+	c.row(6)
+	c.int64(h.Participant)
+	c.int16(in.reg.formIDs[h.Key.Form])
+	c.int32(h.Key.VisitNo)
+	c.text(h.Key.Occurrence)
+	c.int64(in.batch)
+	c.text(h.Code)
+}
+
+// Quarantine records rejections: a row each the first time, a sighting every time.
+func (in *Ingest) Quarantine(ctx context.Context, source string, rejections []study.SealedRejection) error {
+	b := &pgx.Batch{}
+	for i := range rejections {
+		r := &rejections[i]
+		b.Queue(`
+			WITH added AS (
+			  INSERT INTO research.quarantine (study_id, source, site, form, field, rule, item_digest)
+			  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING quarantine_id),
+			vaulted AS (
+			  INSERT INTO vault.quarantined_row (quarantine_id, key_version, box) SELECT quarantine_id, $8, $9 FROM added)
+			INSERT INTO research.quarantine_sighting (quarantine_id, batch_id, ordinal, line, records)
+			SELECT quarantine_id, $10, $11, $12, $13 FROM added
+			UNION ALL
+			SELECT quarantine_id, $10, $11, $12, $13 FROM research.quarantine
+			WHERE study_id = $1 AND source = $2 AND item_digest = $7`,
+			in.reg.id, source, r.Site, r.Form, r.Field, r.Rule, r.Item[:], r.KeyVersion, r.Box,
+			in.batch, r.Ordinal, r.Line, r.Records)
+	}
+	return fault("record the quarantine", in.tx.SendBatch(ctx, b).Close())
+}
+
+// Finish writes the batch row, the source's cursor and one audit event. The
+// database itself refuses counts that do not balance.
+func (in *Ingest) Finish(ctx context.Context, b study.BatchRecord) error {
+	c := b.Counts
+	_, err := in.tx.Exec(ctx, `
+		INSERT INTO research.batch (batch_id, study_id, kind, source, object_digest, object_size, generation, run_id, as_of,
+		  mapping_digest, protocol_digest, software, merkle_root, merkle_leaves,
+		  rows_read, rows_mapped, rows_quarantined, rows_ignored,
+		  records_produced, records_accepted, records_unchanged, records_superseded, records_quarantined, records_held)
+		VALUES ($1, $2, $3, $4, $5, $6,
+		  1 + coalesce((SELECT max(generation) FROM research.batch WHERE source = $4 AND object_digest = $5), 0),
+		  $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
+		in.batch, in.reg.id, b.Kind, b.Source, nullDigest(b.Object.Digest), b.Object.Size, b.RunID, b.AsOf.Time(),
+		nullDigest(b.Mapping), b.Protocol[:], in.software, b.Root[:], b.Leaves,
+		c.Read, c.Mapped, c.RowsQuarantined, c.Ignored,
+		c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held)
+	if err != nil {
+		return fault("record the batch", err)
+	}
+	if b.Kind == "object" {
+		if err := in.finishObject(ctx, b); err != nil {
+			return err
+		}
+	}
+	return fault("record the audit event", record(ctx, in.tx, event{
+		Action: "batch.recorded", Actor: b.Actor, Object: "batch", Run: b.RunID,
+		Detail: map[string]any{"batch": in.batch, "kind": b.Kind, "source": b.Source, "object": b.Object.Digest.String(),
+			"merkle_root": b.Root.String(), "merkle_leaves": b.Leaves, "counts": c},
+	}))
+}
+
+func (in *Ingest) finishObject(ctx context.Context, b study.BatchRecord) error {
+	if len(b.SealedName) > 0 {
+		if _, err := in.tx.Exec(ctx, `INSERT INTO vault.object_name (batch_id, key_version, box) VALUES ($1, $2, $3)`,
+			in.batch, b.KeyVersion, b.SealedName); err != nil {
+			return fault("seal the object's name", err)
+		}
+	}
+	return in.Know(ctx, b)
+}
+
+// Know records that this version of an item is durable, and the source's cursor.
+func (in *Ingest) Know(ctx context.Context, b study.BatchRecord) error {
+	_, err := in.tx.Exec(ctx, `
+		INSERT INTO jobs.item (source, item, version, object_digest, batch_id) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (source, item) DO UPDATE SET version = EXCLUDED.version, object_digest = EXCLUDED.object_digest, batch_id = EXCLUDED.batch_id`,
+		b.Source, b.Item, b.ItemVersion, b.Object.Digest[:], in.batch)
+	if err == nil && b.State != nil {
+		_, err = in.tx.Exec(ctx, `INSERT INTO jobs.cursor (source, state) VALUES ($1, $2)
+			ON CONFLICT (source) DO UPDATE SET state = EXCLUDED.state`, b.Source, b.State)
+	}
+	return fault("record the cursor", err)
+}
+
+func nullDigest(d study.Digest) []byte {
+	if d.IsZero() {
+		return nil
+	}
+	return d[:]
+}
+
+// Landed reports whether the newest batch of this item already holds this
+// object: the same bytes under a new modification time. An older equal object
+// does not count, or a value that changes back would be lost.
+func (in *Ingest) Landed(ctx context.Context, source, item string, object study.Digest) (bool, error) {
+	var same bool
+	err := in.tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM jobs.item WHERE source = $1 AND item = $2 AND object_digest = $3)`,
+		source, item, object[:]).Scan(&same)
+	return same, fault("look up the object", err)
+}

@@ -1,0 +1,225 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"longitude/study"
+)
+
+// registered is what the database knows a study by: numbers for names.
+type registered struct {
+	study   *study.Study
+	id      int16
+	formIDs []int16         // by index in Study.Forms
+	shapes  []int32         // current shape by index in Study.Forms
+	formOf  map[int16]int   // form_id → index
+	orders  map[int32][]int // shape_id → position in the shape by current field index, -1 = not in it
+	history [][]int32       // every shape the form ever had, oldest first, by index in Study.Forms
+	visitOf map[string]int  // visit type name → index in Study.Visits
+}
+
+// Document is one study or source document as it ran.
+type Document struct {
+	Kind, Name, Body string
+	Digest           study.Digest
+}
+
+// Register makes a study known: its forms, the shape of their answers, the
+// documents it runs under and one typed view per form. It needs the owner's
+// login and is a no-op when nothing changed.
+func (s *Store) Register(ctx context.Context, st *study.Study, docs []Document) error {
+	conn, err := pgx.Connect(ctx, s.urls.Owner)
+	if err != nil {
+		return fault("connect as the owner", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var reg *registered
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('longitude.register'))`); err != nil {
+			return err
+		}
+		if reg, err = registerStudy(ctx, tx, st); err != nil {
+			return err
+		}
+		for _, d := range docs {
+			if err := registerDocument(ctx, tx, d); err != nil {
+				return err
+			}
+		}
+		return makeViews(ctx, tx, reg)
+	})
+	if err != nil {
+		return fault("register study "+st.Name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.studies[st.Name] = reg
+	return nil
+}
+
+// known returns what Register learned about a study.
+func (s *Store) known(name string) (*registered, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.studies[name]; r != nil {
+		return r, nil
+	}
+	return nil, &study.Error{Code: "database.study_unknown", Op: "study " + name + " has not been registered with the database",
+		Hint: "run `longitude sync` or `longitude migrate` first"}
+}
+
+func registerStudy(ctx context.Context, tx pgx.Tx, st *study.Study) (*registered, error) {
+	r := &registered{study: st, formOf: map[int16]int{}, orders: map[int32][]int{}, visitOf: map[string]int{}}
+	if err := tx.QueryRow(ctx, `
+		INSERT INTO research.study (name, relative) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET relative = EXCLUDED.relative RETURNING study_id`,
+		st.Name, st.Relative).Scan(&r.id); err != nil {
+		return nil, err
+	}
+	for i, v := range st.Visits {
+		r.visitOf[v.Name] = i
+	}
+	for i := range st.Forms {
+		form, shape, err := registerForm(ctx, tx, r.id, &st.Forms[i])
+		if err != nil {
+			return nil, err
+		}
+		r.formIDs, r.shapes = append(r.formIDs, form), append(r.shapes, shape)
+		r.formOf[form] = i
+	}
+	r.history = make([][]int32, len(st.Forms))
+	return r, r.loadOrders(ctx, tx)
+}
+
+func registerForm(ctx context.Context, tx pgx.Tx, studyID int16, f *study.Form) (formID int16, shapeID int32, err error) {
+	err = tx.QueryRow(ctx, `
+		INSERT INTO research.form (study_id, name) VALUES ($1, $2)
+		ON CONFLICT (study_id, name) DO UPDATE SET name = EXCLUDED.name RETURNING form_id`,
+		studyID, f.Name).Scan(&formID)
+	if err != nil {
+		return 0, 0, err
+	}
+	fields := make([]string, len(f.Fields))
+	for i := range f.Fields {
+		fields[i] = f.Fields[i].Name
+	}
+	if _, err = tx.Exec(ctx, `INSERT INTO research.shape (form_id, fields) VALUES ($1, $2) ON CONFLICT DO NOTHING`, formID, fields); err != nil {
+		return 0, 0, err
+	}
+	err = tx.QueryRow(ctx, `SELECT shape_id FROM research.shape WHERE form_id = $1 AND fields = $2`, formID, fields).Scan(&shapeID)
+	return formID, shapeID, err
+}
+
+// loadOrders works out, for every shape a form ever had, where today's fields
+// stand in it.
+func (r *registered) loadOrders(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, `SELECT s.shape_id, s.form_id, s.fields FROM research.shape s JOIN research.form f USING (form_id) WHERE f.study_id = $1 ORDER BY s.shape_id`, r.id)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var shape int32
+		var form int16
+		var fields []string
+		if err := rows.Scan(&shape, &form, &fields); err != nil {
+			return err
+		}
+		index, current := r.formOf[form]
+		if !current {
+			continue // the form left the study; its records stay, unread
+		}
+		f := &r.study.Forms[index]
+		order := make([]int, len(f.Fields))
+		for i := range f.Fields {
+			order[i] = slices.Index(fields, f.Fields[i].Name)
+		}
+		r.orders[shape] = order
+		r.history[index] = append(r.history[index], shape)
+	}
+	return rows.Err()
+}
+
+func registerDocument(ctx context.Context, tx pgx.Tx, d Document) error {
+	tag, err := tx.Exec(ctx, `INSERT INTO research.document (digest, kind, name, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		d.Digest[:], d.Kind, d.Name, d.Body)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	return record(ctx, tx, event{Action: "config.recorded", Actor: "system", Object: d.Kind + "/" + d.Name,
+		Detail: map[string]any{"digest": d.Digest.String()}})
+}
+
+// makeViews writes one view per form: the current records with typed columns,
+// for people and tools that speak SQL.
+func makeViews(ctx context.Context, tx pgx.Tx, r *registered) error {
+	for i := range r.study.Forms {
+		name := pgx.Identifier{"research", viewName(r.study.Name, r.study.Forms[i].Name)}.Sanitize()
+		if _, err := tx.Exec(ctx, "DROP VIEW IF EXISTS "+name); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "CREATE VIEW "+name+" AS "+viewQuery(r, i)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "GRANT SELECT ON "+name+" TO longitude_app, longitude_release"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func viewName(studyName, form string) string {
+	return strings.ReplaceAll(studyName, "-", "_") + "__" + form
+}
+
+func viewQuery(r *registered, form int) string {
+	f := &r.study.Forms[form]
+	var parts []string
+	for _, shape := range r.history[form] {
+		var b strings.Builder
+		b.WriteString("SELECT p.code AS participant, v.visit_type AS visit, v.actual AS visit_date, r.visit_no, r.occurrence, r.version")
+		for i := range f.Fields {
+			fmt.Fprintf(&b, ", %s AS %s", viewColumn(&f.Fields[i], r.orders[shape][i]), pgx.Identifier{f.Fields[i].Name}.Sanitize())
+		}
+		fmt.Fprintf(&b, ` FROM research.record_current r
+			JOIN research.participant p USING (participant_id)
+			LEFT JOIN research.visit_current v USING (participant_id, visit_no)
+			LEFT JOIN research.hold_current h USING (participant_id, form_id, visit_no, occurrence)
+			CROSS JOIN LATERAL (SELECT string_to_array(r.answers, E'\x1f', E'\x1e') AS a) x
+			WHERE r.form_id = %d AND r.shape_id = %d AND r.op = 'u' AND h.code IS NULL`, r.formIDs[form], shape)
+		parts = append(parts, b.String())
+	}
+	return strings.Join(parts, "\nUNION ALL\n")
+}
+
+func viewColumn(f *study.Field, position int) string {
+	if position < 0 {
+		return "NULL::" + sqlType(f)
+	}
+	a := fmt.Sprintf("x.a[%d]", position+1)
+	if f.Sealed() {
+		return "(" + a + " IS NOT NULL)" // present or not: the value is in the vault
+	}
+	return "(" + a + ")::" + sqlType(f)
+}
+
+func sqlType(f *study.Field) string {
+	switch {
+	case f.Sealed():
+		return "boolean"
+	case f.Type == study.Integer:
+		return "bigint"
+	case f.Type == study.Decimal:
+		return fmt.Sprintf("numeric(%d,%d)", f.Precision, f.Scale)
+	case f.Type == study.Boolean:
+		return "boolean"
+	case f.Type == study.DateTime:
+		return "timestamptz"
+	}
+	return "text" // partial dates, codes, acuities keep their own notation
+}

@@ -1,0 +1,209 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"longitude/study"
+)
+
+// PlanRelease pins what a release is built from: all batches committed so far,
+// the as-of date, the documents. A plan that was never published is taken up
+// again, so a crash costs no number and gives the same bytes; if what it pinned
+// has moved on (a new protocol or policy), it is left behind as abandoned and a
+// new number is drawn.
+func (s *Store) PlanRelease(ctx context.Context, studyName string, asOf study.Date, policy study.Digest, now time.Time) (study.ReleasePlan, error) {
+	reg, err := s.known(studyName)
+	if err != nil {
+		return study.ReleasePlan{}, err
+	}
+	var plan study.ReleasePlan
+	err = pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		// Waits for open ingest transactions of this study, so that every batch
+		// number up to the maximum is decided.
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('longitude.plan'), $1)`, int32(reg.id)); err != nil {
+			return err
+		}
+		if plan, err = readPlan(tx.QueryRow(ctx, planQuery+`
+			WHERE r.study_id = $1 AND r.as_of = $2 AND r.protocol_digest = $3 AND r.policy_digest = $4
+			  AND r.max_batch = (SELECT coalesce(max(batch_id), 0) FROM research.batch WHERE study_id = $1)
+			  AND NOT EXISTS (SELECT 1 FROM research.release_publication p WHERE p.release_id = r.release_id)
+			ORDER BY r.number DESC LIMIT 1`, reg.id, asOf.Time(), reg.study.Digest[:], policy[:])); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		plan, err = s.newPlan(ctx, tx, reg, asOf, policy, now)
+		return err
+	})
+	if err != nil {
+		return plan, fault("plan the release", err)
+	}
+	return s.completePlan(ctx, reg, plan)
+}
+
+const planQuery = `SELECT r.release_id, r.number, r.as_of, r.cutoff, r.max_batch, r.planned_at FROM research.release r `
+
+func readPlan(row pgx.Row) (p study.ReleasePlan, err error) {
+	var asOf, cutoff dbDate
+	err = row.Scan(&p.ID, &p.Number, &asOf, &cutoff, &p.MaxBatch, &p.PlannedAt)
+	p.AsOf, p.Cutoff, p.PlannedAt = asOf.date, cutoff.date, p.PlannedAt.UTC()
+	return p, err
+}
+
+func (s *Store) newPlan(ctx context.Context, tx pgx.Tx, reg *registered, asOf study.Date, policy study.Digest, now time.Time) (study.ReleasePlan, error) {
+	p := study.ReleasePlan{AsOf: asOf, Cutoff: asOf, PlannedAt: now.UTC().Truncate(time.Microsecond)}
+	err := tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT max(number) FROM research.release WHERE study_id = $1), 0) + 1,
+		       coalesce((SELECT max(batch_id) FROM research.batch WHERE study_id = $1), 0)`, reg.id).Scan(&p.Number, &p.MaxBatch)
+	if err != nil {
+		return p, err
+	}
+	if p.MaxBatch == 0 {
+		return p, &study.Error{Code: "release.no_data", Op: "study " + reg.study.Name + " has no recorded batch to release",
+			Hint: "run `longitude sync` first"}
+	}
+	p.ID = fmt.Sprintf("%s_r%03d", strings.ReplaceAll(reg.study.Name, "-", "_"), p.Number)
+	if _, err := tx.Exec(ctx, `
+		INSERT INTO research.release (release_id, study_id, number, as_of, cutoff, max_batch, protocol_digest, policy_digest, planned_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		p.ID, reg.id, p.Number, asOf.Time(), asOf.Time(), p.MaxBatch, reg.study.Digest[:], policy[:], p.PlannedAt); err != nil {
+		return p, err
+	}
+	return p, record(ctx, tx, event{Action: "release.planned", Actor: "system", Object: "release/" + p.ID,
+		Detail: map[string]any{"as_of": asOf.String(), "max_batch": p.MaxBatch}})
+}
+
+// completePlan adds what follows from the plan: counts, digests, predecessor.
+func (s *Store) completePlan(ctx context.Context, reg *registered, p study.ReleasePlan) (study.ReleasePlan, error) {
+	p.Study, p.Counts = reg.study.Name, study.Counts{}
+	c := &p.Counts
+	err := s.app.QueryRow(ctx, `
+		SELECT count(*), sum(rows_read), sum(rows_mapped), sum(rows_quarantined), sum(rows_ignored), sum(records_produced),
+		  sum(records_accepted), sum(records_unchanged), sum(records_superseded), sum(records_quarantined), sum(records_held)
+		FROM research.batch WHERE study_id = $1 AND batch_id <= $2 AND kind = 'object'`, reg.id, p.MaxBatch).
+		Scan(&p.Batches, &c.Read, &c.Mapped, &c.RowsQuarantined, &c.Ignored, &c.Produced,
+			&c.Accepted, &c.Unchanged, &c.Superseded, &c.Quarantined, &c.Held)
+	if err != nil {
+		return p, fault("count what the release is built from", err)
+	}
+	var previous *string
+	var location *string
+	err = s.app.QueryRow(ctx, `
+		SELECT r.release_id, p.location FROM research.release r JOIN research.release_publication p USING (release_id)
+		WHERE r.study_id = $1 AND r.number < $2 ORDER BY r.number DESC LIMIT 1`, reg.id, p.Number).Scan(&previous, &location)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return p, fault("find the previous release", err)
+	}
+	p.Previous, p.PreviousLocation = orEmpty(previous), orEmpty(location)
+	p.Mappings, err = s.mappings(ctx, reg, p.MaxBatch)
+	return p, err
+}
+
+func (s *Store) mappings(ctx context.Context, reg *registered, upTo int64) (map[string]string, error) {
+	rows, err := s.app.Query(ctx, `
+		SELECT DISTINCT source, encode(mapping_digest, 'hex') FROM research.batch
+		WHERE study_id = $1 AND batch_id <= $2 AND mapping_digest IS NOT NULL`, reg.id, upTo)
+	if err != nil {
+		return nil, fault("list the mappings", err)
+	}
+	out := map[string]string{}
+	var source, digest string
+	_, err = pgx.ForEachRow(rows, []any{&source, &digest}, func() error {
+		out[source+"@"+digest[:12]] = digest
+		return nil
+	})
+	return out, fault("list the mappings", err)
+}
+
+// Snapshot is one consistent view of the research schema for a release, read
+// with the role that cannot see the vault.
+type Snapshot struct {
+	free func()
+	tx   pgx.Tx
+	reg  *registered
+	upTo int64
+}
+
+// OpenSnapshot opens the view that the plan pins.
+func (s *Store) OpenSnapshot(ctx context.Context, plan study.ReleasePlan) (*Snapshot, error) {
+	reg, err := s.known(plan.Study)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.release.Acquire(ctx)
+	if err != nil {
+		return nil, fault("open a release snapshot", err)
+	}
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		conn.Release()
+		return nil, fault("open a release snapshot", err)
+	}
+	return &Snapshot{tx: tx, free: conn.Release, reg: reg, upTo: plan.MaxBatch}, nil
+}
+
+// Close ends the view.
+func (s *Snapshot) Close(ctx context.Context) {
+	_ = s.tx.Rollback(ctx)
+	s.free()
+}
+
+// Participants lists number and code of every participant of the study.
+func (s *Snapshot) Participants(ctx context.Context) ([]study.Participant, error) {
+	rows, err := s.tx.Query(ctx, `SELECT participant_id, code FROM research.participant WHERE study_id = $1 AND batch_id <= $2 ORDER BY participant_id`,
+		s.reg.id, s.upTo)
+	if err != nil {
+		return nil, fault("list the participants", err)
+	}
+	var out []study.Participant
+	var p study.Participant
+	_, err = pgx.ForEachRow(rows, []any{&p.ID, &p.Code}, func() error {
+		out = append(out, p)
+		return nil
+	})
+	return out, fault("list the participants", err)
+}
+
+// Histories is as Ingest.Histories, at the snapshot.
+func (s *Snapshot) Histories(ctx context.Context, participants []int64) ([]study.History, error) {
+	return histories(ctx, s.tx, s.reg, participants, s.upTo)
+}
+
+// Records answers the current records of each participant, in the order asked.
+func (s *Snapshot) Records(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error) {
+	return currents(ctx, s.tx, s.reg, participants, s.upTo)
+}
+
+// Published records that a sink made a release visible. Recording it twice is a no-op.
+func (s *Store) Published(ctx context.Context, plan study.ReleasePlan, p study.Publication, actor string) error {
+	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO research.release_publication (release_id, sink, location, envelope_digest, claim, tables, rows, bytes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+			plan.ID, p.Sink, p.Location, p.Envelope[:], p.Claim, p.Tables, p.Rows, p.Bytes)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return record(ctx, tx, event{Action: "release.published", Actor: actor, Object: "release/" + plan.ID,
+			Detail: map[string]any{"sink": p.Sink, "envelope": p.Envelope.String(), "claim": p.Claim, "rows": p.Rows, "bytes": p.Bytes}})
+	})
+	return fault("record the publication", err)
+}
+
+// ParticipantsOf lists the numbers of a study's participants, for judging them again.
+func (s *Store) ParticipantsOf(ctx context.Context, studyName string) ([]int64, error) {
+	reg, err := s.known(studyName)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.app.Query(ctx, `SELECT participant_id FROM research.participant WHERE study_id = $1 ORDER BY participant_id`, reg.id)
+	if err != nil {
+		return nil, fault("list the participants", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	return ids, fault("list the participants", err)
+}

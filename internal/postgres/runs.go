@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"longitude/study"
+)
+
+// LockSource takes the source for this process: one run at a time per source,
+// across all processes. ok is false when someone else has it, which is a normal
+// answer. The lock goes with the connection, so a killed process frees it.
+func (s *Store) LockSource(ctx context.Context, source string) (unlock func(), ok bool, err error) {
+	return s.lock(ctx, "longitude.source."+source)
+}
+
+// LockRelease takes the building of releases of a study for this process.
+func (s *Store) LockRelease(ctx context.Context, studyName string) (unlock func(), ok bool, err error) {
+	return s.lock(ctx, "longitude.release."+studyName)
+}
+
+func (s *Store) lock(ctx context.Context, name string) (func(), bool, error) {
+	conn, err := s.app.Acquire(ctx)
+	if err != nil {
+		return nil, false, fault("take a lock", err)
+	}
+	var ok bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 0))`, name).Scan(&ok); err != nil || !ok {
+		conn.Release()
+		return nil, false, fault("take a lock", err)
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if _, err := conn.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, 0))`, name); err != nil {
+			_ = conn.Conn().Close(ctx) // a closed connection frees its locks
+		}
+		conn.Release()
+	}, true, nil
+}
+
+// StartRun opens a run. Runs of the same kind, study and source that a killed
+// process left running are closed as interrupted first: the caller holds the lock.
+func (s *Store) StartRun(ctx context.Context, kind, studyName, source, trigger string) (id int64, err error) {
+	if _, err := s.app.Exec(ctx, `
+		UPDATE jobs.run SET state = 'interrupted', finished_at = clock_timestamp(), error_code = 'run.interrupted',
+		  error_text = 'the process ended before the run did', error_hint = 'nothing to do: the next run carries on'
+		WHERE kind = $1 AND study = $2 AND source = $3 AND state = 'running'`, kind, studyName, source); err != nil {
+		return 0, fault("open a run", err)
+	}
+	err = s.app.QueryRow(ctx, `INSERT INTO jobs.run (kind, study, source, trigger, software, state) VALUES ($1, $2, $3, $4, $5, 'running') RETURNING run_id`,
+		kind, studyName, source, trigger, s.software).Scan(&id)
+	return id, fault("open a run", err)
+}
+
+// FinishRun closes a run with its counts and, when it failed, why.
+func (s *Store) FinishRun(ctx context.Context, id int64, objects int, c study.Counts, failure error) error {
+	state, e := "succeeded", &study.Error{}
+	if failure != nil {
+		state = "failed"
+		if !errors.As(failure, &e) {
+			e = &study.Error{Code: "internal", Op: "an internal error", Hint: "see the log of this run"}
+		}
+	}
+	text := ""
+	if failure != nil {
+		text = e.Error()
+	}
+	_, err := s.app.Exec(ctx, `
+		UPDATE jobs.run SET state = $2, finished_at = clock_timestamp(), objects = $3,
+		  rows_read = $4, rows_mapped = $5, rows_quarantined = $6, rows_ignored = $7,
+		  records_produced = $8, records_accepted = $9, records_unchanged = $10, records_superseded = $11,
+		  records_quarantined = $12, records_held = $13, error_code = $14, error_text = $15, error_hint = $16
+		WHERE run_id = $1`, id, state, objects, c.Read, c.Mapped, c.RowsQuarantined, c.Ignored,
+		c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held, e.Code, text, e.Hint)
+	return fault("close the run", err)
+}
+
+// Cursor answers what of a source is durable.
+func (s *Store) Cursor(ctx context.Context, source string) (state []byte, known map[string]string, err error) {
+	err = s.app.QueryRow(ctx, `SELECT state FROM jobs.cursor WHERE source = $1`, source).Scan(&state)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil, fault("read the cursor", err)
+	}
+	rows, err := s.app.Query(ctx, `SELECT item, version FROM jobs.item WHERE source = $1`, source)
+	if err != nil {
+		return nil, nil, fault("read the cursor", err)
+	}
+	known = map[string]string{}
+	var item, version string
+	_, err = pgx.ForEachRow(rows, []any{&item, &version}, func() error {
+		known[item] = version
+		return nil
+	})
+	return state, known, fault("read the cursor", err)
+}
+
+// NextDue answers when a source is due. A schedule that is new, or written
+// differently than before, starts at first.
+func (s *Store) NextDue(ctx context.Context, source, cron string, first time.Time) (due time.Time, err error) {
+	err = s.app.QueryRow(ctx, `
+		INSERT INTO jobs.schedule (source, cron, next_due) VALUES ($1, $2, $3)
+		ON CONFLICT (source) DO UPDATE SET cron = EXCLUDED.cron,
+		  next_due = CASE WHEN jobs.schedule.cron = EXCLUDED.cron THEN jobs.schedule.next_due ELSE EXCLUDED.next_due END
+		RETURNING next_due`, source, cron, first).Scan(&due)
+	return due, fault("read the schedule", err)
+}
+
+// SetNextDue moves a source's schedule on.
+func (s *Store) SetNextDue(ctx context.Context, source string, due time.Time) error {
+	_, err := s.app.Exec(ctx, `UPDATE jobs.schedule SET next_due = $2 WHERE source = $1`, source, due)
+	return fault("move the schedule on", err)
+}

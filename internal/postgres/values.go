@@ -1,0 +1,43 @@
+package postgres
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"longitude/study"
+)
+
+// dbDate scans a date column into a study.Date.
+type dbDate struct{ date study.Date }
+
+// ScanDate implements pgtype.DateScanner.
+func (d *dbDate) ScanDate(v pgtype.Date) error {
+	d.date = study.NoDate
+	if v.Valid {
+		d.date = study.DateOf(v.Time, time.UTC)
+	}
+	return nil
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func partial(s *string) study.PartialDate {
+	p, _ := study.ParsePartialDate(orEmpty(s)) // we wrote it; NULL is no date
+	return p
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

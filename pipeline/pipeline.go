@@ -1,0 +1,91 @@
+// Package pipeline drives the main job: ingest (connectors → landing →
+// transform → door 1 → storage), release (storage → door 2 → sinks) and the
+// schedule. It knows no vendor and no SQL: what it needs of storage it declares
+// here, in small interfaces.
+//
+// The order in which things become durable is the contract of this package; its
+// points are named in package study (Point…) and a test kills the program at
+// each of them.
+package pipeline
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"longitude/connectors"
+	"longitude/deid"
+	"longitude/study"
+	"longitude/transform"
+)
+
+// Landing keeps the bytes of deliveries, unchanged and sealed.
+type Landing interface {
+	// Put makes the bytes durable before it returns. created is false when the
+	// same bytes were there already.
+	Put(ctx context.Context, r io.Reader) (o study.Object, created bool, err error)
+	Open(ctx context.Context, o study.Object) (io.ReadCloser, error)
+}
+
+// Store is what ingest needs of storage.
+type Store interface {
+	LockSource(ctx context.Context, source string) (unlock func(), ok bool, err error)
+	StartRun(ctx context.Context, kind, study, source, trigger string) (int64, error)
+	FinishRun(ctx context.Context, run int64, objects int, c study.Counts, failure error) error
+	Cursor(ctx context.Context, source string) (state []byte, known map[string]string, err error)
+	BeginIngest(ctx context.Context, study string) (Ingest, error)
+	ParticipantsOf(ctx context.Context, study string) ([]int64, error)
+}
+
+// Ingest is the one transaction in which everything that follows from one
+// object is recorded.
+type Ingest interface {
+	Batch() int64
+	Landed(ctx context.Context, source, item string, object study.Digest) (bool, error)
+	Resolve(ctx context.Context, ids []study.SealedIdentity) (numbers []int64, isNew []bool, err error)
+	Histories(ctx context.Context, participants []int64) ([]study.History, error)
+	Write(ctx context.Context, c *study.Changes) error
+	Quarantine(ctx context.Context, source string, rejections []study.SealedRejection) error
+	Know(ctx context.Context, b study.BatchRecord) error
+	Finish(ctx context.Context, b study.BatchRecord) error
+	Commit(ctx context.Context) error
+	Rollback(ctx context.Context)
+}
+
+// Observer hears of durable work: metrics, progress, logs.
+type Observer interface {
+	ObjectDone(source string, number int, c study.Counts)
+	RunDone(kind, study, source string, objects int, c study.Counts, took time.Duration, err error)
+}
+
+// Feed is one configured source, opened and ready to run.
+type Feed struct {
+	Study  *study.Study
+	Config *study.Source
+	Source connectors.Source
+	Format transform.Format
+	Intake *deid.Intake
+	Rules  *transform.Rules
+}
+
+// Ingester runs syncs.
+type Ingester struct {
+	Store    Store
+	Landing  func(study string) (Landing, error)
+	Observer Observer
+	Log      *slog.Logger
+	Now      func() time.Time
+	Sleep    func(context.Context, time.Duration) error
+	Random   func(int64) int64 // uniform in [0, n), for jitter
+	TempDir  string            // for sorting; files are unlinked as soon as they are open
+}
+
+// Outcome is the result of one run.
+type Outcome struct {
+	Run     int64
+	Objects int // objects recorded
+	Known   int // objects whose bytes were already durable
+	Counts  study.Counts
+	Busy    bool // another process runs this source: a normal answer
+}

@@ -1,0 +1,374 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"longitude/deid"
+	"longitude/sinks"
+	"longitude/study"
+	"longitude/transform"
+)
+
+// ReleaseStore is what building a release needs of storage.
+type ReleaseStore interface {
+	LockRelease(ctx context.Context, study string) (unlock func(), ok bool, err error)
+	StartRun(ctx context.Context, kind, study, source, trigger string) (int64, error)
+	FinishRun(ctx context.Context, run int64, objects int, c study.Counts, failure error) error
+	PlanRelease(ctx context.Context, study string, asOf study.Date, policy study.Digest, now time.Time) (study.ReleasePlan, error)
+	OpenSnapshot(ctx context.Context, plan study.ReleasePlan) (Snapshot, error)
+	Published(ctx context.Context, plan study.ReleasePlan, p study.Publication, actor string) error
+}
+
+// Snapshot is one consistent view of the research schema.
+type Snapshot interface {
+	Participants(ctx context.Context) ([]study.Participant, error)
+	Histories(ctx context.Context, participants []int64) ([]study.History, error)
+	Records(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error)
+	Close(ctx context.Context)
+}
+
+// Tables lays out judged participants as plain batches of the release's tables.
+type Tables interface {
+	// Add appends one participant's rows.
+	Add(p study.Participant, v *study.Judgement, records []study.CurrentRecord)
+	// Take hands over the batches of all tables about participants and starts anew.
+	Take() []*study.Batch
+	// Static lays out the tables about no participant; released are the tables after door 2.
+	Static(released []*study.Table, claim string) []*study.Batch
+}
+
+// PartFormat writes table parts and reads them back with an independent reader.
+type PartFormat interface {
+	NewEncoder(w io.Writer, t *study.Table) (deid.Encoder, error)
+	// ReadBack compares the part written last with what another reader finds in it.
+	ReadBack(ctx context.Context, a deid.Artifact, t *study.Table) error
+}
+
+// Papers writes what a release says of itself.
+type Papers interface {
+	Documents(ctx context.Context, plan study.ReleasePlan, claim string, released []*study.Table, parts map[string][]deid.Artifact) ([]deid.Artifact, error)
+	Envelope(plan study.ReleasePlan, claim string, documents, parts []deid.Artifact) (deid.Artifact, error)
+}
+
+// Releaser builds and publishes releases of one study.
+type Releaser struct {
+	Study     *study.Study
+	Policy    study.Digest // of everything besides the data that shapes the bytes: keys, writer, rules
+	Store     ReleaseStore
+	Rules     *transform.Rules
+	Recipient *deid.Recipient
+	Tables    func(plan study.ReleasePlan) Tables
+	Format    PartFormat
+	Papers    Papers
+	Sinks     map[string]sinks.Sink
+	Progress  func(stage string, done, total int)
+	Observer  Observer
+	Log       *slog.Logger
+	Now       func() time.Time
+	TempDir   string
+}
+
+// Release is what was built and published.
+type Release struct {
+	Run          int64
+	Plan         study.ReleasePlan
+	Publications []study.Publication
+	Busy         bool
+}
+
+// Build plans, builds, checks and publishes a release judged on asOf. It is
+// safe to run again after any interruption: the same plan is taken up and gives
+// the same bytes.
+func (r *Releaser) Build(ctx context.Context, asOf study.Date, trigger string) (Release, error) {
+	unlock, ok, err := r.Store.LockRelease(ctx, r.Study.Name)
+	if err != nil {
+		return Release{}, err
+	}
+	if !ok {
+		return Release{Busy: true}, nil
+	}
+	defer unlock()
+	run, err := r.Store.StartRun(ctx, "release", r.Study.Name, "", trigger)
+	if err != nil {
+		return Release{}, err
+	}
+	out, started := Release{Run: run}, r.Now()
+	err = r.build(ctx, asOf, trigger, &out)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if ferr := r.Store.FinishRun(closing, run, 0, study.Counts{}, err); ferr != nil && err == nil {
+		err = ferr
+	}
+	r.Observer.RunDone("release", r.Study.Name, "", 0, study.Counts{}, r.Now().Sub(started), err)
+	return out, err
+}
+
+func (r *Releaser) build(ctx context.Context, asOf study.Date, actor string, out *Release) error {
+	dir, err := os.MkdirTemp(r.TempDir, "release-*")
+	if err != nil {
+		return &study.Error{Code: "release.temp_failed", Op: "could not make a folder for building", Exit: study.ExitEnvironment,
+			Hint: "make room under data_dir and run it again", Err: pathless(err)}
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if out.Plan, err = r.Store.PlanRelease(ctx, r.Study.Name, asOf, r.Policy, r.Now()); err != nil {
+		return err
+	}
+	built, err := r.parts(ctx, out.Plan, dir)
+	if err != nil {
+		return err
+	}
+	study.Reached(study.PointPartsBuilt)
+	if err := r.gates(ctx, out.Plan, built); err != nil {
+		return err
+	}
+	study.Reached(study.PointBeforeApproval)
+	documents, err := r.Papers.Documents(ctx, out.Plan, built.claim, built.released, built.parts)
+	if err != nil {
+		return err
+	}
+	files := built.all()
+	envelope, err := r.Papers.Envelope(out.Plan, built.claim, documents, files)
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedNames(r.Sinks) {
+		p, err := r.publish(ctx, name, out.Plan, append(files, documents...), envelope, built)
+		if err != nil {
+			return err
+		}
+		if err := r.Store.Published(ctx, out.Plan, p, actor); err != nil {
+			return err
+		}
+		out.Publications = append(out.Publications, p)
+	}
+	return nil
+}
+
+// built is a release before it is published.
+type built struct {
+	released     []*study.Table
+	parts        map[string][]deid.Artifact
+	claim        string
+	participants int
+}
+
+func (b *built) all() []deid.Artifact {
+	var out []deid.Artifact
+	for _, t := range b.released {
+		out = append(out, b.parts[t.Name]...)
+	}
+	return out
+}
+
+// bucketParticipants is how many participants a part holds on average. Parts are
+// ranges of the released id, a keyed hash, so that neither a part nor the order
+// of rows tells when someone was enrolled.
+const bucketParticipants = 4096
+
+// person is a participant on the way to a release: the released id sorts.
+type person struct {
+	id       int64
+	released string
+}
+
+func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, dir string) (*built, error) {
+	snapshot, err := r.Store.OpenSnapshot(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	defer snapshot.Close(context.WithoutCancel(ctx))
+	participants, err := snapshot.Participants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	people := make([]person, len(participants))
+	for i, p := range participants {
+		people[i] = person{p.ID, r.Recipient.Participant(p.Code)}
+	}
+	slices.SortFunc(people, func(a, b person) int { return strings.Compare(a.released, b.released) })
+	b := &built{parts: map[string][]deid.Artifact{}, participants: len(people)}
+	w := &partWriter{r: r, dir: dir, tables: r.Tables(plan), asOf: plan.AsOf, built: b}
+	buckets := split(people)
+	for i, bucket := range buckets {
+		if err := w.bucket(ctx, snapshot, bucket, i); err != nil {
+			return nil, err
+		}
+		r.Progress("parts", i+1, len(buckets))
+	}
+	b.claim = r.Recipient.Claim()
+	return b, w.static(ctx)
+}
+
+// split cuts people, sorted by released id, into a power of two of ranges of
+// the id's first two characters (5 bits each, Crockford base32 behind the "P").
+func split(people []person) [][]person {
+	bits := 0
+	for bits < 10 && len(people) > bucketParticipants<<bits {
+		bits++
+	}
+	buckets := make([][]person, 1<<bits)
+	for start := 0; start < len(people); {
+		n := bucketOf(people[start].released, bits)
+		end := start + 1
+		for end < len(people) && bucketOf(people[end].released, bits) == n {
+			end++
+		}
+		buckets[n] = people[start:end]
+		start = end
+	}
+	return buckets
+}
+
+const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+func bucketOf(released string, bits int) int {
+	if bits == 0 || len(released) < 3 {
+		return 0
+	}
+	n := strings.IndexByte(crockford, released[1])<<5 | strings.IndexByte(crockford, released[2])
+	return n >> (10 - bits)
+}
+
+type partWriter struct {
+	r      *Releaser
+	dir    string
+	tables Tables
+	asOf   study.Date
+	built  *built
+}
+
+// bucket writes one part of every table about participants.
+func (w *partWriter) bucket(ctx context.Context, s Snapshot, people []person, part int) error {
+	for start := 0; start < len(people); start += 512 {
+		if err := w.judge(ctx, s, people[start:min(start+512, len(people))]); err != nil {
+			return err
+		}
+	}
+	for _, b := range w.tables.Take() {
+		if err := w.write(ctx, b, part); err != nil {
+			return err
+		}
+		study.Reached(study.PointMidPart)
+	}
+	return nil
+}
+
+func (w *partWriter) judge(ctx context.Context, s Snapshot, people []person) error {
+	ids := make([]int64, len(people))
+	for i := range people {
+		ids[i] = people[i].id
+	}
+	histories, err := s.Histories(ctx, ids)
+	if err != nil {
+		return err
+	}
+	records, err := s.Records(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i := range histories {
+		verdict := w.r.Rules.Judge(histories[i], nil, w.asOf)
+		w.tables.Add(verdict.Participant, &verdict, records[i])
+	}
+	return nil
+}
+
+// write takes one batch through door 2 into a part and reads the part back.
+func (w *partWriter) write(ctx context.Context, b *study.Batch, part int) error {
+	released, err := w.r.Recipient.Project(b.Table)
+	if err != nil {
+		return err
+	}
+	batch, err := w.r.Recipient.Apply(b)
+	if err != nil {
+		return err
+	}
+	path := fmt.Sprintf("data/%s/part-%05d.parquet", released.Name, part)
+	one := func(yield func(deid.Batch, error) bool) { yield(batch, nil) }
+	a, err := deid.Encode(ctx, w.r.Format.NewEncoder, path, w.dir, released, iter.Seq2[deid.Batch, error](one))
+	if err != nil {
+		return err
+	}
+	if err := w.r.Format.ReadBack(ctx, a, released); err != nil {
+		return err
+	}
+	if _, seen := w.built.parts[released.Name]; !seen {
+		w.built.released = append(w.built.released, released)
+	}
+	w.built.parts[released.Name] = append(w.built.parts[released.Name], a)
+	return nil
+}
+
+func (w *partWriter) static(ctx context.Context) error {
+	for _, b := range w.tables.Static(w.built.released, w.built.claim) {
+		if err := w.write(ctx, b, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gates refuse a release that would be wrong or would claim too much.
+func (r *Releaser) gates(_ context.Context, plan study.ReleasePlan, b *built) error {
+	if err := r.Recipient.Check(); err != nil {
+		return err
+	}
+	if rows, records := plan.Counts.Unaccounted(); rows != 0 || records != 0 {
+		return &study.Error{Code: "release.unbalanced", Op: "release " + plan.ID + " is built from batches whose counts do not balance",
+			Exit: study.ExitBlocked, Hint: "this is a defect of Longitude: please report it"}
+	}
+	var people int64
+	for _, a := range b.parts["participants"] {
+		people += a.Rows()
+	}
+	if people > int64(b.participants) {
+		return &study.Error{Code: "release.participants", Op: "release " + plan.ID + " would hold more participants than the study",
+			Exit: study.ExitBlocked, Hint: "this is a defect of Longitude: please report it"}
+	}
+	return nil
+}
+
+// publish puts everything into one sink, the envelope last.
+func (r *Releaser) publish(ctx context.Context, name string, plan study.ReleasePlan, files []deid.Artifact, envelope deid.Artifact, b *built) (study.Publication, error) {
+	sink, release := r.Sinks[name], sinks.Release{Study: r.Study.Name, ID: plan.ID}
+	p := study.Publication{Sink: name, Location: sink.Location(release), Envelope: envelope.Digest(), Claim: b.claim, Tables: len(b.released)}
+	for _, a := range files {
+		p.Rows += a.Rows()
+		p.Bytes += a.Size()
+	}
+	publication, err := sink.Begin(ctx, release)
+	if errors.Is(err, sinks.ErrPublished) {
+		return p, nil // a crash came between the envelope and our record of it
+	}
+	if err != nil {
+		return p, err
+	}
+	for i, a := range files {
+		if err := publication.Put(ctx, a); err != nil {
+			return p, errors.Join(err, publication.Abort(context.WithoutCancel(ctx)))
+		}
+		r.Progress("publish to "+name, i+1, len(files)+1)
+	}
+	if err := publication.Commit(ctx, envelope); err != nil {
+		return p, errors.Join(err, publication.Abort(context.WithoutCancel(ctx)))
+	}
+	return p, nil
+}
+
+func sortedNames(m map[string]sinks.Sink) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

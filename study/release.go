@@ -1,0 +1,31 @@
+package study
+
+import "time"
+
+// ReleasePlan pins what a release is built from: same plan, same bytes.
+type ReleasePlan struct {
+	Study     string
+	ID        string // <study>_r<NNN>, with '-' as '_'
+	Number    int
+	AsOf      Date  // the date on which everything is judged
+	Cutoff    Date  // what was collected up to then
+	MaxBatch  int64 // the committed set of batches: all of the study up to this one
+	PlannedAt time.Time
+
+	Batches          int64             // objects recorded in that set
+	Counts           Counts            // of that set
+	Mappings         map[string]string // source@version → mapping digest
+	Previous         string            // release id before this one; "" = first
+	PreviousLocation string
+}
+
+// Publication is one sink's publishing of one release.
+type Publication struct {
+	Sink     string
+	Location string
+	Envelope Digest
+	Claim    string
+	Tables   int
+	Rows     int64
+	Bytes    int64
+}
