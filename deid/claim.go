@@ -10,33 +10,33 @@ import (
 // claims, weakest first: what a release may say of itself.
 var claims = []string{"internal", "limited", "expert", "safe_harbor"}
 
-// limit is the strongest claim that something which was done still allows.
+// limit is the strongest claim that a rule which was applied still allows.
 type limit struct{ claim, because string }
 
-// limitPolicy records the limits that hold before any column is looked at: a
-// code computed from the source identifier is derived from the person, which
-// 45 CFR 164.514(c) does not allow under Safe Harbor, and an expert's
-// determination needs the expert's document.
-func (r *Recipient) limitPolicy() {
-	r.limits = append(r.limits, limit{"expert", "participant codes are derived from the source identifier"})
-	if r.study.Deid.ExpertDocument == "" {
-		r.limits = append(r.limits, limit{"limited", "no expert determination document"})
-	}
-}
+// derivedCodes is the limit of codes computed from the source identifier: they
+// are derived from the person, which 45 CFR 164.514(c) does not allow under Safe
+// Harbor.
+var derivedCodes = limit{"expert", "participant codes are derived from the source identifier"}
 
 // Claim is the strongest claim allowed by every rule applied to the tables
-// projected so far. It is computed, never read from the configuration.
+// projected so far. It is computed, never read from the configuration. An expert
+// determination can only be claimed with the expert's document: without one the
+// claim stops at limited, whatever the rules.
 func (r *Recipient) Claim() string {
 	strongest := len(claims) - 1
 	for _, l := range r.limits {
 		strongest = min(strongest, slices.Index(claims, l.claim))
 	}
+	if claims[strongest] == "expert" && r.study.Deid.ExpertDocument == "" {
+		return "limited"
+	}
 	return claims[strongest]
 }
 
-// Check refuses the release when the study's profile promises more than the
+// Check refuses the release when the study's profile asks for more than the
 // rules applied allow, and names each that stands against it. It is called
-// after every table was projected.
+// after every table was projected. That the expert's document is still missing
+// refuses nothing: the release then claims less than its profile.
 func (r *Recipient) Check() error {
 	profile := slices.Index(claims, r.study.Deid.Profile)
 	if profile < 0 {

@@ -67,7 +67,7 @@ func NewRecipient(s *study.Study, series string, k Keys) (*Recipient, error) {
 		return nil, &study.Error{Code: "deid.timezone", Op: "load the time zone of study " + s.Name,
 			Hint: "install the time zone database or correct timezone", Exit: study.ExitEnvironment}
 	}
-	r := &Recipient{study: s, zone: zone, tables: map[*study.Table]*projection{}}
+	r := &Recipient{study: s, zone: zone, tables: map[*study.Table]*projection{}, limits: []limit{derivedCodes}}
 	for _, m := range []struct {
 		mac     **mac
 		purpose string
@@ -76,7 +76,6 @@ func NewRecipient(s *study.Study, series string, k Keys) (*Recipient, error) {
 			return nil, err
 		}
 	}
-	r.limitPolicy()
 	return r, nil
 }
 

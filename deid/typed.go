@@ -68,9 +68,8 @@ func (f *fieldGuard) holds(cell string) bool {
 	case study.DateTime, study.TimeType:
 		return made(cell, "0123456789-+:.TZ")
 	case study.Acuity:
-		scale, value, ok := strings.Cut(cell, ":")
-		return ok && len(value) <= 12 && made(scale, "abcdefghijklmnopqrstuvwxyz") &&
-			(scale == "off" && made(value, "CFHMLPN") || made(value, "0123456789-+./"))
+		_, ok := study.ParseAcuity(cell, "")
+		return ok
 	}
 	return false
 }
