@@ -177,7 +177,8 @@ func (r *Ring) createKEK() error {
 	if err != nil {
 		return err
 	}
-	if len(wrapped) > 0 {
+	// Another process may have created the KEK and wrapped keys meanwhile.
+	if _, err := os.Stat(filepath.Join(r.files.Dir(), kekFile)); len(wrapped) > 0 && err != nil {
 		return &study.Error{Code: "keys.kek_lost", Op: "open the keys: the key encryption key is gone but keys wrapped by it are there", Exit: study.ExitEnvironment,
 			Hint: "restore the file kek of the key folder from backup; a new one could open nothing"}
 	}
