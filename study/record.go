@@ -45,6 +45,7 @@ var MissingReasons = []ChoiceItem{
 	{"above_lod", "Above limit of detection"},
 	{"device_error", "Device error"},
 	{"invalid", "Value did not parse as its declared type"},
+	{"partial_date", "Date known only in part"},
 }
 
 // VisitRef is what a row says of the visit it belongs to, before placement.

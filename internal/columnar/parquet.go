@@ -28,9 +28,9 @@ const (
 type Parquet struct {
 	table   *study.Table
 	writer  *parquet.GenericWriter[any] // its column writers only
-	pending [][]parquet.Value // per column: rows not yet handed to its writer, fewer than chunkRows
-	rows    int64             // in the row group
-	bytes   int64             // in the row group, before compression
+	pending [][]parquet.Value           // per column: rows not yet handed to its writer, fewer than chunkRows
+	rows    int64                       // in the row group
+	bytes   int64                       // in the row group, before compression
 	summary Summary
 }
 

@@ -1,0 +1,259 @@
+package release
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"longitude/study"
+)
+
+// Subject is all that a release reads of one participant: what is judged of them
+// on the as-of date, and the current records, held or not.
+type Subject struct {
+	Participant study.Participant
+	Judgement   study.Judgement
+	Records     []study.CurrentRecord
+}
+
+// Tally says what became of every record that was read:
+//
+//	Records = Released + Held + Withheld + NotHappened + AfterCutoff
+type Tally struct {
+	Participants     int64 `json:"participants_released"`
+	ParticipantsHeld int64 `json:"participants_held"` // not enrolled, or without consent
+	Visits           int64 `json:"visits_released"`
+	Records          int64 `json:"records_read"`
+	Released         int64 `json:"records_released"`
+	Held             int64 `json:"records_held"`
+	Withheld         int64 `json:"records_withheld"`     // of visits kept out of releases
+	NotHappened      int64 `json:"records_not_happened"` // of visits without a date
+	AfterCutoff      int64 `json:"records_after_cutoff"`
+}
+
+// Unaccounted is how far the equation is from balancing.
+func (t Tally) Unaccounted() int64 {
+	return t.Records - t.Released - t.Held - t.Withheld - t.NotHappened - t.AfterCutoff
+}
+
+// Builder makes the rows of a release's tables. Only what happened is in them:
+// held records, withheld visits, and scheduled or open visits are not.
+type Builder struct {
+	study         *study.Study
+	asOf, cutoff  study.Date
+	baseline      int
+	tables        []*study.Table
+	fields        [][]fieldColumns // per form
+	batches       []*study.Batch   // of the tables about participants
+	tally         Tally
+	visits        []happened // of the participant at hand
+	order, cursor []int      // of the participant's records
+}
+
+// The tables about participants, in the order of Tables; forms follow.
+const (
+	atParticipants = iota
+	atVisits
+	atStatus
+	atDeviations
+	atForms
+)
+
+// NewBuilder starts a release of s judged on asOf. Nothing that happened after
+// cutoff is released; NoDate means no cut-off.
+func NewBuilder(s *study.Study, asOf, cutoff study.Date) *Builder {
+	b := &Builder{study: s, asOf: asOf, cutoff: cutoff, baseline: s.Baseline(), tables: Tables(s)}
+	for i := range s.Forms {
+		_, fields := formTable(s, i)
+		b.fields = append(b.fields, fields)
+	}
+	b.reset()
+	return b
+}
+
+// Tables are the tables before door 2; the batches of Take and Static are of
+// these very descriptions.
+func (b *Builder) Tables() []*study.Table { return b.tables }
+
+// Tally is what became of the records added so far.
+func (b *Builder) Tally() Tally { return b.tally }
+
+// Take gives the rows added since the last Take, one batch per table about
+// participants (an empty one where there are none), in the order of Tables.
+func (b *Builder) Take() []*study.Batch {
+	full := b.batches
+	b.reset()
+	return full
+}
+
+func (b *Builder) reset() {
+	b.batches = make([]*study.Batch, atForms+len(b.study.Forms))
+	for i := range b.batches {
+		b.batches[i] = newBatch(b.tables[i])
+	}
+}
+
+// happened is a visit that is released.
+type happened struct {
+	*study.Visit
+	seq      int64
+	id       string
+	released int // records
+}
+
+// Add appends the rows of one participant to the tables. Participants come in
+// the order of their released ids, each once. An error means that a stored
+// answer does not fit the study document: the release stops.
+func (b *Builder) Add(sub Subject) error {
+	p := &sub.Participant
+	b.tally.Records += int64(len(sub.Records))
+	if !p.Enrolled || b.study.Consent.Kind == "form" && !p.Consented.Known() {
+		b.tally.ParticipantsHeld++
+		b.tally.Held += int64(len(sub.Records))
+		return nil
+	}
+	b.tally.Participants++
+	anchor := b.anchor(&sub.Judgement)
+	released := b.happenedVisits(&sub)
+	row := owner{p, anchor}
+	b.addParticipant(row, released)
+	for i := range released {
+		b.addVisit(row, &released[i], sub.Judgement.Deviations)
+	}
+	settled := b.addStatus(row, &sub.Judgement, released)
+	b.addDeviations(row, &sub.Judgement, released, settled)
+	return b.addRecords(row, sub.Records, released)
+}
+
+// owner is whose row it is.
+type owner struct {
+	*study.Participant
+	anchor study.Date
+}
+
+// studyDay is the study day of d, false where it or the anchor is unknown.
+func (o owner) studyDay(d study.Date) (int, bool) {
+	if !d.Known() || !o.anchor.Known() {
+		return 0, false
+	}
+	return study.StudyDay(d, o.anchor), true
+}
+
+func (o owner) elapsed(d study.Date) (int, bool) {
+	return int(d - o.anchor), d.Known() && o.anchor.Known()
+}
+
+// anchor is the date of the baseline visit, if it is known to the day.
+func (b *Builder) anchor(j *study.Judgement) study.Date {
+	if b.study.Relative {
+		return 0
+	}
+	for i := range j.Visits {
+		if v := &j.Visits[i]; b.baseline >= 0 && v.Type == b.baseline && v.Actual.Exact() {
+			return v.Actual.First()
+		}
+	}
+	return study.NoDate
+}
+
+// happenedVisits decides about every record of the participant and with it
+// about every visit: a visit is released when one of its records is. b.order
+// is left with the indexes of the released records.
+func (b *Builder) happenedVisits(sub *Subject) []happened {
+	held := make(map[study.RecordKey]bool, len(sub.Judgement.Holds))
+	for _, h := range sub.Judgement.Holds {
+		held[h.Key] = true
+	}
+	b.order = b.order[:0]
+	b.visits = b.visits[:0]
+	for i := range sub.Judgement.Visits {
+		b.visits = append(b.visits, happened{Visit: &sub.Judgement.Visits[i]})
+	}
+	for i := range sub.Records {
+		key := sub.Records[i].Key
+		v := visitNo(b.visits, key.VisitNo)
+		switch {
+		case held[key]:
+			b.tally.Held++
+			continue
+		case key.VisitNo == 0:
+		case v == nil || v.Status != study.Completed && v.Status != study.Unscheduled:
+			b.tally.NotHappened++
+			continue
+		case v.Withheld:
+			b.tally.Withheld++
+			continue
+		case b.cutoff.Known() && !b.study.Relative && v.Actual.First() > b.cutoff:
+			b.tally.AfterCutoff++
+			continue
+		default:
+			v.released++
+		}
+		b.tally.Released++
+		b.order = append(b.order, i)
+	}
+	b.visits = slices.DeleteFunc(b.visits, func(v happened) bool { return v.released == 0 })
+	slices.SortFunc(b.visits, func(x, y happened) int {
+		return cmp.Or(cmp.Compare(x.Actual.First(), y.Actual.First()), cmp.Compare(x.No, y.No))
+	})
+	for i := range b.visits {
+		b.visits[i].seq = int64(i + 1)
+		b.visits[i].id = sub.Participant.Code + "/" + strconv.Itoa(int(b.visits[i].No))
+	}
+	b.tally.Visits += int64(len(b.visits))
+	return b.visits
+}
+
+func visitNo(visits []happened, no int32) *happened {
+	for i := range visits {
+		if visits[i].No == no && no != 0 {
+			return &visits[i]
+		}
+	}
+	return nil
+}
+
+// addRecords appends the released records to the tables of their forms, in the
+// order of visit and occurrence.
+func (b *Builder) addRecords(o owner, records []study.CurrentRecord, visits []happened) error {
+	seqOf := func(i int) int64 {
+		if v := visitNo(visits, records[i].Key.VisitNo); v != nil {
+			return v.seq
+		}
+		return 0
+	}
+	slices.SortFunc(b.order, func(x, y int) int {
+		a, c := &records[x].Key, &records[y].Key
+		return cmp.Or(cmp.Compare(a.Form, c.Form), cmp.Compare(seqOf(x), seqOf(y)), compareOccurrence(a.Occurrence, c.Occurrence))
+	})
+	recordSeq, before := int64(0), study.RecordKey{Form: -1}
+	for _, i := range b.order {
+		key := records[i].Key
+		if key.Form != before.Form || key.VisitNo != before.VisitNo {
+			recordSeq = 0
+		}
+		recordSeq, before = recordSeq+1, key
+		if err := b.addRecord(o, &records[i], visitNo(visits, key.VisitNo), recordSeq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compareOccurrence orders numbers as numbers and all else as text.
+func compareOccurrence(a, c string) int {
+	if isNumber(a) && isNumber(c) {
+		return cmp.Or(cmp.Compare(len(a), len(c)), strings.Compare(a, c))
+	}
+	return strings.Compare(a, c)
+}
+
+func isNumber(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}

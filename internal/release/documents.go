@@ -1,0 +1,280 @@
+package release
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"longitude/deid"
+	"longitude/study"
+)
+
+// Names of the documents that hold the others together.
+const (
+	manifestName = "datapackage.json"
+	sumsName     = "SHA256SUMS"
+	envelopeName = "release.dsse.json"
+)
+
+// Documents makes the documents of a release: the manifest and the reports about
+// its tables and parts, SHA256SUMS last. tables are those after door 2, in
+// dictionary order; parts are theirs by table name. prev is the manifest of the
+// release before, nil for the first. The same arguments give the same bytes.
+func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][]deid.Artifact, prev *Manifest) ([]deid.Artifact, error) {
+	m, err := newManifest(p, s, tables, parts)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := encodeJSON(m)
+	if err != nil {
+		return nil, err
+	}
+	reconciliation, err := encodeJSON(newReconciliation(p))
+	if err != nil {
+		return nil, err
+	}
+	var docs []deid.Artifact
+	for _, d := range []struct {
+		path    string
+		content []byte
+	}{
+		{manifestName, manifest},
+		{"data_dictionary.csv", csvOf(dictionaryBatch(dictionaryTable(), tables))},
+		{"codelists.csv", csvOf(codelistsBatch(codelistsTable(), s))},
+		{"lineage_columns.csv", lineageColumns(tables)},
+		{"README.md", readme(m, s)},
+		{"CHANGELOG.md", changelog(m, prev)},
+		{"reports/reconciliation.json", reconciliation},
+		{"reports/reconciliation.md", reconciliationText(p)},
+	} {
+		a, err := deid.Document(d.path, d.content)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, a)
+	}
+	covered := slices.Clone(docs)
+	for _, t := range tables {
+		covered = append(covered, parts[t.Name]...)
+	}
+	sums, err := deid.Document(sumsName, sumLines(covered))
+	if err != nil {
+		return nil, err
+	}
+	return append(docs, sums), nil
+}
+
+// sumLines is SHA256SUMS: sorted by path, as sha256sum -c reads it.
+func sumLines(files []deid.Artifact) []byte {
+	files = slices.SortedFunc(slices.Values(files), func(a, b deid.Artifact) int { return strings.Compare(a.Path(), b.Path()) })
+	var b bytes.Buffer
+	for _, a := range files {
+		fmt.Fprintf(&b, "%s  %s\n", a.Digest(), a.Path())
+	}
+	return b.Bytes()
+}
+
+// csvOf writes a batch that is about no participant as CSV; NULL is empty.
+func csvOf(batch *study.Batch) []byte {
+	rows := [][]string{make([]string, len(batch.Table.Columns))}
+	for c, column := range batch.Table.Columns {
+		rows[0][c] = column.Name
+	}
+	for i := range batch.Rows {
+		row := make([]string, len(batch.Vectors))
+		for c := range batch.Vectors {
+			v := &batch.Vectors[c]
+			switch {
+			case v.Null(i):
+			case v.Texts != nil:
+				row[c] = v.Texts[i]
+			case batch.Table.Columns[c].Kind == study.BoolKind:
+				row[c] = strconv.FormatBool(v.Ints[i] != 0)
+			default:
+				row[c] = strconv.FormatInt(v.Ints[i], 10)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return encodeCSV(rows)
+}
+
+func encodeCSV(rows [][]string) []byte {
+	var b bytes.Buffer
+	_ = csv.NewWriter(&b).WriteAll(rows) // a buffer does not fail
+	return b.Bytes()
+}
+
+// lineageColumns says for each column where it comes from and what was done.
+func lineageColumns(tables []*study.Table) []byte {
+	rows := [][]string{{"table_name", "column_name", "source_form", "source_field", "transform", "masking"}}
+	for _, t := range tables {
+		for _, c := range t.Columns {
+			transform := c.Transform
+			if transform == "" {
+				transform = "derived"
+			}
+			rows = append(rows, []string{t.Name, c.Name, c.Form, c.Field, transform, c.Masking})
+		}
+	}
+	return encodeCSV(rows)
+}
+
+// smallest is the least count that people are shown: 1 to 10 print as <11.
+const smallest = 11
+
+func masked(n int64) string {
+	if n > 0 && n < smallest {
+		return "<" + strconv.Itoa(smallest)
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func readme(m *Manifest, s *study.Study) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s: %s\n\n%s\n\n", m.ID, s.Title, m.Description)
+	fmt.Fprintf(&b, "- Protocol %s, version %s\n- As of %s", s.Protocol.ID, s.Protocol.Version, m.Longitude.AsOf)
+	if m.Longitude.Cutoff != "" {
+		fmt.Fprintf(&b, ", data up to %s", m.Longitude.Cutoff)
+	}
+	fmt.Fprintf(&b, "\n- De-identification claim, computed from the rules applied: **%s**\n- Participant ids are stable within the series `%s`\n\n", m.Longitude.Claim, m.Longitude.Series)
+	b.WriteString("## Tables\n\n| table | one row per | rows | key |\n|---|---|---:|---|\n")
+	for _, r := range m.Resources {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Name, strings.TrimPrefix(r.Grain, "one row per "), masked(r.Rows), strings.Join(r.Schema.PrimaryKey, ", "))
+	}
+	b.WriteString(`
+Every column is described in ` + "`data_dictionary.csv`" + `, every code in ` + "`codelists.csv`" + `, and where a column comes
+from in ` + "`lineage_columns.csv`" + `. A missing value is NULL; the column of the same name ending in
+` + "`_missing`" + ` says why. Zero, empty and false are values. Study days count as CDISC does: the
+baseline visit is day 1, the day before it -1. Days from baseline, targets and windows count
+elapsed days from 0.
+
+## Is it whole?
+
+` + "`sha256sum -c SHA256SUMS`" + ` compares every file. ` + "`longitude release verify . --policy FILE`" + ` also
+checks the signature in ` + "`release.dsse.json`" + ` and that nothing was added.
+`)
+	return b.Bytes()
+}
+
+// changelog compares the tables with those of the release before. Numbers of
+// rows that differ by 1 to 10 are not shown, because their difference would be.
+func changelog(m, prev *Manifest) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Changes in %s\n\n", m.ID)
+	if prev == nil {
+		b.WriteString("The first release of its series.\n")
+		return b.Bytes()
+	}
+	fmt.Fprintf(&b, "Since %s (as of %s).\n\n", prev.ID, prev.Longitude.AsOf)
+	if prev.Longitude.Protocol.Digest != m.Longitude.Protocol.Digest {
+		fmt.Fprintf(&b, "The study document changed: protocol version %s (was %s).\n\n", m.Longitude.Protocol.Version, prev.Longitude.Protocol.Version)
+	}
+	b.WriteString("| table | rows now (was) | content |\n|---|---|---|\n")
+	before := map[string]*Resource{}
+	for i := range prev.Resources {
+		before[prev.Resources[i].Name] = &prev.Resources[i]
+	}
+	var columns []string
+	for i := range m.Resources {
+		now := &m.Resources[i]
+		was := before[now.Name]
+		delete(before, now.Name)
+		if was == nil {
+			fmt.Fprintf(&b, "| `%s` | %s | new table |\n", now.Name, masked(now.Rows))
+			continue
+		}
+		content := "changed"
+		if now.Hash == was.Hash {
+			content = "same files"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", now.Name, nowWas(now.Rows, was.Rows), content)
+		columns = append(columns, columnChanges(now, was)...)
+	}
+	for _, r := range prev.Resources {
+		if before[r.Name] != nil {
+			fmt.Fprintf(&b, "| `%s` | 0 (%s) | removed |\n", r.Name, masked(r.Rows))
+		}
+	}
+	if len(columns) > 0 {
+		b.WriteString("\n## Columns\n\n" + strings.Join(columns, "\n") + "\n")
+	}
+	return b.Bytes()
+}
+
+func nowWas(now, was int64) string {
+	switch difference := max(now-was, was-now); {
+	case difference == 0:
+		return masked(now) + " (as before)"
+	case difference < smallest:
+		return "about as before (fewer than " + strconv.Itoa(smallest) + " differ)"
+	}
+	return masked(now) + " (" + masked(was) + ")"
+}
+
+func columnChanges(now, was *Resource) (changes []string) {
+	types := map[string]string{}
+	for _, f := range was.Schema.Fields {
+		types[f.Name] = f.Type
+	}
+	for _, f := range now.Schema.Fields {
+		switch before, known := types[f.Name]; {
+		case !known:
+			changes = append(changes, fmt.Sprintf("- `%s.%s` added (%s)", now.Name, f.Name, f.Type))
+		case before != f.Type:
+			changes = append(changes, fmt.Sprintf("- `%s.%s` is %s (was %s)", now.Name, f.Name, f.Type, before))
+		}
+		delete(types, f.Name)
+	}
+	for _, f := range was.Schema.Fields {
+		if _, gone := types[f.Name]; gone {
+			changes = append(changes, fmt.Sprintf("- `%s.%s` removed", now.Name, f.Name))
+		}
+	}
+	return changes
+}
+
+// reconciliation is reports/reconciliation.json: the count equations of what was
+// ingested and of what was released.
+type reconciliation struct {
+	Batches     int64        `json:"batches"`
+	Counts      study.Counts `json:"ingested"`
+	Tally       Tally        `json:"released"`
+	Unaccounted struct {
+		Rows     int64 `json:"rows"`
+		Records  int64 `json:"records"`
+		Released int64 `json:"released"`
+	} `json:"unaccounted"`
+	Balanced bool `json:"balanced"`
+}
+
+func newReconciliation(p Plan) reconciliation {
+	r := reconciliation{Batches: p.Batches, Counts: p.Counts, Tally: p.Tally}
+	r.Unaccounted.Rows, r.Unaccounted.Records = p.Counts.Unaccounted()
+	r.Unaccounted.Released = p.Tally.Unaccounted()
+	r.Balanced = r.Unaccounted.Rows == 0 && r.Unaccounted.Records == 0 && r.Unaccounted.Released == 0
+	return r
+}
+
+func reconciliationText(p Plan) []byte {
+	r, c, t := newReconciliation(p), p.Counts, p.Tally
+	var b bytes.Buffer
+	section := func(title string, total int64, parts ...any) {
+		fmt.Fprintf(&b, "## %s\n\n| | |\n|---|---:|\n", title)
+		for i := 0; i < len(parts); i += 2 {
+			fmt.Fprintf(&b, "| %s | %s |\n", parts[i], masked(parts[i+1].(int64)))
+		}
+		fmt.Fprintf(&b, "| **together** | **%s** |\n\n", masked(total))
+	}
+	fmt.Fprintf(&b, "# Does every count reconcile?\n\n%s, over %d batches. Counts from 1 to 10 print as <11.\n\n",
+		map[bool]string{true: "Yes", false: "**No**"}[r.Balanced], r.Batches)
+	section("Rows read", c.Read, "mapped", c.Mapped, "quarantined", c.RowsQuarantined, "ignored by the mapping", c.Ignored)
+	section("Records produced", c.Produced, "accepted", c.Accepted, "unchanged", c.Unchanged, "superseded", c.Superseded,
+		"quarantined", c.Quarantined, "held", c.Held)
+	section("Current records", t.Records, "released", t.Released, "held", t.Held, "withheld with their visit", t.Withheld,
+		"of visits that have not happened", t.NotHappened, "after the data cut-off", t.AfterCutoff)
+	return b.Bytes()
+}
