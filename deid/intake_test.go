@@ -360,3 +360,35 @@ func BenchmarkIdentify(b *testing.B) {
 		in.Identify(sources[i%len(sources)])
 	}
 }
+
+// FuzzSeal gives the door arbitrary packed answers: it refuses, or every cell is
+// typed, sealed or missing; and it never quotes.
+func FuzzSeal(f *testing.F) {
+	d := draft()
+	f.Add(d.Answers, d.Missing, "brother", 3)
+	f.Add(pack("L", study.MissingMark, "2012-02", study.MissingMark, study.MissingMark), "1=unknown,3=refused", "", -1)
+	f.Add("", "9=x,=,", "", 99)
+	f.Fuzz(func(t *testing.T, answers, missing, text string, field int) {
+		in := testIntake(t, testStudy(), testKeys("k"))
+		d := study.Draft{Answers: answers, Missing: missing, Private: []study.PrivateItem{{Field: field, Text: text}}}
+		rec, err := in.Seal(&d, 1)
+		if err != nil {
+			if code(err) != "deid.untyped" || len(answers) > 12 && strings.Contains(err.Error(), answers) {
+				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		cells := strings.Split(rec.Answers, string(study.FieldSeparator))
+		if len(cells) != 5 {
+			t.Fatalf("%d cells pass", len(cells))
+		}
+		for _, cell := range cells[3:] {
+			if cell != study.SealedMark && cell != study.MissingMark {
+				t.Fatalf("private fields hold %q", cells[3:])
+			}
+		}
+		if strings.Trim(cells[1], "0123456789-.") != "" && cells[1] != study.MissingMark {
+			t.Fatalf("a decimal holds %q", cells[1])
+		}
+	})
+}

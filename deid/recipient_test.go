@@ -357,3 +357,31 @@ func TestClaimIsComputed(t *testing.T) {
 		t.Errorf("no profile: %v", err)
 	}
 }
+
+func BenchmarkApply(b *testing.B) {
+	table := visitsTable()
+	small, big := visitsBatch(b, table), &study.Batch{Table: table, Rows: 4096, Vectors: make([]study.Vector, len(table.Columns))}
+	for i := range big.Rows {
+		big.Anchors = append(big.Anchors, small.Anchors[0])
+		for c := range table.Columns {
+			v, to := &small.Vectors[c], &big.Vectors[c]
+			switch table.Columns[c].Kind {
+			case study.TextKind:
+				to.AppendText(v.Texts[0])
+			case study.FloatKind:
+				to.AppendFloat(v.Floats[0])
+			default:
+				to.AppendInt(v.Ints[0])
+			}
+		}
+		big.Vectors[0].Texts[i] = fmt.Sprint("AMD-", i/8) // eight visits each
+		big.Vectors[1].Texts[i] = fmt.Sprint("AMD-", i/8, "/", i%8)
+	}
+	r := testRecipient(b, study.DeidPolicy{Profile: "expert", Dates: "study_day"}, "main")
+	for b.Loop() {
+		if _, err := r.Apply(big); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(big.Rows), "ns/row")
+}
