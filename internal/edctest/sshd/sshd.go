@@ -23,6 +23,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/skeema/knownhosts"
@@ -93,6 +94,12 @@ func (s *Server) prepare(root string) (err error) {
 	}
 	s.User = me.Username
 	if s.home, err = os.MkdirTemp("", "longitude-sshd-"); err != nil {
+		return err
+	}
+	if strings.ContainsAny(s.home, " %\"") { // ForceCommand has no quoting
+		return errors.New("the path of the temporary folder has a space, a quote or a percent sign")
+	}
+	if err := os.Symlink(s.Root, s.file("root")); err != nil {
 		return err
 	}
 	if os.Getuid() == 0 { // where sshd puts its unprivileged half
@@ -177,10 +184,10 @@ UseDNS no
 PrintMotd no
 PidFile none
 LogLevel ERROR
-Subsystem sftp internal-sftp -d "%[2]s"
-ForceCommand internal-sftp -d "%[2]s"
+Subsystem sftp internal-sftp
+ForceCommand internal-sftp -d %[1]s/root
 AllowTcpForwarding no
-`, s.home, s.Root)
+`, s.home)
 }
 
 // accept hands every connection to an sshd of its own.
