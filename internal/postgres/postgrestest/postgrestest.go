@@ -50,43 +50,46 @@ var template struct {
 	err  error
 }
 
-// server returns the address of the server's own database.
-var server = sync.OnceValues(func() (string, error) {
+// server is the one that all tests of this binary use.
+var server = sync.OnceValues(func() (instance, error) {
 	if given := os.Getenv("LONGITUDE_TEST_DATABASE_URL"); given != "" {
-		return given, nil
+		return instance{url: given}, nil
 	}
 	dir, err := os.MkdirTemp("/tmp", "longitude-test-")
 	if err != nil {
-		return "", err
+		return instance{}, err
 	}
-	if err := removeAfterExit(dir); err != nil {
-		return "", err
+	alive, err := removeAfterExit(dir)
+	if err != nil {
+		return instance{}, err
 	}
 	if err := os.Chmod(dir, 0o711); err != nil { // the server's account passes through
-		return "", err
+		return instance{}, err
 	}
 	c, err := localpg.Start(context.Background(), dir+"/pg", localpg.Options{Unsafe: true})
 	if err != nil {
-		return "", err
+		return instance{}, err
 	}
-	return c.URL("postgres"), nil // the cluster dies with this process
+	return instance{c.URL("postgres"), alive}, nil // the cluster dies with this process
 })
+
+// instance is a server with the address of its own database. Holding alive
+// keeps the garbage collector from closing it before this process ends.
+type instance struct {
+	url   string
+	alive io.Closer
+}
 
 // removeAfterExit deletes dir once this process has gone, however it goes: a
 // child waits for the end of a pipe that only this process can write to.
-func removeAfterExit(dir string) error {
+func removeAfterExit(dir string) (alive io.Closer, err error) {
 	cmd := exec.Command("/bin/sh", "-c", `cat >/dev/null; for i in 1 2 3 4 5; do sleep 1; rm -rf -- "$1" && exit; done`, "sh", dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var err error
 	if alive, err = cmd.StdinPipe(); err != nil {
-		return err
+		return nil, err
 	}
-	return cmd.Start()
+	return alive, cmd.Start()
 }
-
-// alive is the pipe's end that closes with this process, and not before: the
-// variable keeps the garbage collector from closing it.
-var alive io.Closer
 
 func makeTemplate(migrate func(ctx context.Context, url string) error) (string, error) {
 	admin, err := server()
@@ -94,10 +97,10 @@ func makeTemplate(migrate func(ctx context.Context, url string) error) (string, 
 		return "", err
 	}
 	name := "longitude_template_" + strings.ToLower(rand.Text()[:12])
-	if err := execute(admin, create(name, "template0")); err != nil {
+	if err := execute(admin.url, create(name, "template0")); err != nil {
 		return "", err
 	}
-	return name, migrate(context.Background(), named(admin, name))
+	return name, migrate(context.Background(), named(admin.url, name))
 }
 
 // database clones from for one test.
@@ -108,15 +111,15 @@ func database(t testing.TB, from string) string {
 		t.Fatal(err)
 	}
 	name := "longitude_test_" + strings.ToLower(rand.Text()[:12])
-	if err := execute(admin, create(name, from)); err != nil {
+	if err := execute(admin.url, create(name, from)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := execute(admin, "drop database if exists "+name+" with (force)"); err != nil {
+		if err := execute(admin.url, "drop database if exists "+name+" with (force)"); err != nil {
 			t.Errorf("drop the test's database: %v", err)
 		}
 	})
-	return named(admin, name)
+	return named(admin.url, name)
 }
 
 func create(name, from string) string {

@@ -1,0 +1,71 @@
+# `make` alone lists what there is to make.
+GO       ?= go
+BIN      := bin/longitude
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The same flags everywhere: other flags would build everything a second time.
+LDFLAGS  := -X main.version=$(VERSION)
+LINTER   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 10s
+COMPOSE  := .longitude/compose
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test crash fuzz bench lint up generate generate-check tidy setup clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup build ## the whole main job on a synthetic study; KEEP=1 leaves it serving
+	@./$(BIN) demo $(if $(KEEP),--keep)
+
+build: ## the one binary, as bin/longitude
+	@CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/longitude
+
+test: setup ## all tests, with the race detector, in random order
+	@$(GO) test -race -shuffle=on ./...
+
+crash: setup ## kill -9 at every named point of the commit order, run again, compare
+	@$(GO) test -count=1 -tags crash -run Crash ./cmd/... ./pipeline/... ./internal/postgres/...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			echo "$$target in $$(dirname "$$file")"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+bench: setup ## the measurements, against the machine's limits and the peers
+	@$(GO) run ./bench
+
+lint: ## what gofmt, go vet and golangci-lint find
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+		if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+	@$(GO) vet ./...
+	@PATH="$$($(GO) env GOPATH)/bin:$$PATH"; \
+		command -v golangci-lint >/dev/null || $(GO) install $(LINTER); \
+		golangci-lint run ./...
+
+up: ## Longitude, PostgreSQL and an SFTP drop in containers
+	@mkdir -p $(COMPOSE)/keys $(COMPOSE)/drop $(COMPOSE)/data
+	@for key in host drop; do \
+		test -f $(COMPOSE)/keys/$${key}_ed25519 || ssh-keygen -q -t ed25519 -N '' -C $$key -f $(COMPOSE)/keys/$${key}_ed25519; \
+	done
+	@echo "[127.0.0.1]:52222 $$(cut -d' ' -f1,2 $(COMPOSE)/keys/host_ed25519.pub)" > $(COMPOSE)/keys/known_hosts
+	@LONGITUDE_USER=$$(id -u):$$(id -g) docker compose up --build
+
+generate: ## write again what is generated: schema, API description, reference tables
+	@for package in $$(grep -rlE --include='*.go' '"update",' . | xargs -n1 dirname | sort -u); do \
+		$(GO) test -count=1 $$package -update || exit 1; \
+	done
+
+generate-check: generate ## fail if a generated file is not what its source says
+	@git diff --exit-code --stat
+
+tidy: ## go.mod and go.sum as the code needs them
+	@$(GO) mod tidy
+
+setup:
+	@./deploy/setup.sh
+
+clean: ## remove what was built
+	@rm -rf bin
