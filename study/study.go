@@ -65,6 +65,7 @@ type VisitType struct {
 	Before      int  // days before the target that are still inside, >= 0
 	After       int  // days after the target that are still inside, >= 0
 	HasWindow   bool // false: the visit is never judged against a window
+	NoTarget    bool // no target day, so no due date either (an early-termination visit)
 	Anchor      string
 	Required    bool
 	Forms       []VisitForm

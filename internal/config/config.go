@@ -1,0 +1,286 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"longitude/study"
+)
+
+// Options says what the config may refer to. The program knows its connectors and
+// formats; a nil map or func leaves that part unchecked.
+type Options struct {
+	Connectors map[string]ConnectorSpec
+	Formats    map[string]func(study.FormatSpec) map[string]string // what is wrong with a spec, as key → message
+	CheckExpr  func(fields []string, expr string) (problem string) // of a cross-field check; "" = none
+	Getenv     func(string) string                                 // nil: the environment of the process
+}
+
+// ConnectorSpec is what config needs of a connector: New returns a pointer to its
+// config struct holding the defaults, and Validate reports what is wrong with one.
+type ConnectorSpec struct {
+	New      func() any
+	Validate func(config any) []KeyFinding
+}
+
+// KeyFinding is a mistake in a connector's config, by its dotted key.
+type KeyFinding struct{ Key, Message, Hint string }
+
+// Config is a config folder that was read.
+type Config struct {
+	Dir     string
+	Service Service
+	Studies []*study.Study  // in the order of their files
+	Sources []*SourceConfig // likewise
+
+	service *document
+	docs    []*document
+}
+
+// SourceConfig is a source with its connector's own config.
+type SourceConfig struct {
+	study.Source
+	ConnectorConfig any    // pointer to the connector's struct, as New made it
+	File            string // the source's document; its relative paths start at this file's folder
+	Line            int
+
+	doc *document
+}
+
+// Service says how the program runs. Paths are resolved against the config folder.
+type Service struct {
+	Database    Database
+	DataDir     string
+	Landing     string // file:PATH or gs://BUCKET/PREFIX
+	Keys        string // file:PATH or gcp-kms://…
+	Listen      string // status API and status page
+	AdminListen string // metrics and health
+	Workers     int
+	OIDC        OIDC
+	OpenLineage string // file:PATH or an http(s) endpoint; "" = off
+}
+
+// OIDC is an identity provider for people.
+type OIDC struct{ Issuer, Audience, RoleClaim string }
+
+// Load reads every *.yaml and *.yml below dir, hidden folders and files left out,
+// and reports every mistake of all of them in the order of files and lines. The
+// config is complete only when none of the findings is an error. References to
+// the environment and to secrets need not lead anywhere yet: see Resolve.
+func Load(dir string, opt Options) (*Config, []Finding) {
+	if opt.Getenv == nil {
+		opt.Getenv = os.Getenv
+	}
+	c := &Config{Dir: dir}
+	findings := c.readFolder(opt.Getenv)
+	for _, d := range c.docs {
+		c.add(d, opt)
+	}
+	c.link()
+	if c.service == nil {
+		c.Service = (&document{}).buildService(dir, opt.Getenv)
+	}
+	for _, d := range c.docs {
+		findings = append(findings, d.finish()...)
+	}
+	sortFindings(findings)
+	return c, findings
+}
+
+// maxFile bounds a config file; a larger one is something else by mistake.
+const maxFile = 4 << 20
+
+// readFolder finds and parses the documents; its findings are about files.
+func (c *Config) readFolder(getenv func(string) string) (findings []Finding) {
+	report := func(path, code, message, hint string) {
+		findings = append(findings, Finding{File: path, Line: 1, Column: 1, Severity: Error, Code: code, Message: message, Hint: hint})
+	}
+	files := 0
+	err := filepath.WalkDir(c.Dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if path != c.Dir && strings.HasPrefix(e.Name(), ".") {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if ext := filepath.Ext(path); e.IsDir() || ext != ".yaml" && ext != ".yml" {
+			return nil
+		}
+		files++
+		text, err := os.ReadFile(path)
+		switch {
+		case err != nil:
+			report(path, "config.io", "this file cannot be read", "")
+		case len(text) > maxFile:
+			report(path, "config.io", "this file is too large for a configuration", "")
+		default:
+			for _, d := range splitDocuments(path, string(text)) {
+				d.getenv = getenv
+				c.docs = append(c.docs, d)
+			}
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		report(c.Dir, "config.io", "the config folder does not exist", "name it with --config")
+	case err != nil:
+		report(c.Dir, "config.io", "the config folder cannot be read", "")
+	case files == 0:
+		report(c.Dir, "config.io", "the config folder holds no *.yaml file", "")
+	}
+	return findings
+}
+
+// add builds what a document says it is by its first key.
+func (c *Config) add(d *document, opt Options) {
+	if !d.parse() {
+		return
+	}
+	switch d.kind() {
+	case "service":
+		if c.service != nil {
+			d.errorf("service", "config.duplicate_name", "keep one of the two", "the service is configured twice; first in %s", c.service.file)
+			return
+		}
+		c.service = d
+		c.Service = d.buildService(c.Dir, opt.Getenv)
+	case "study":
+		s := d.buildStudy(opt)
+		if other := c.study(s.Name); other != nil && s.Name != "" {
+			d.errorf("study", "config.name_collision", "names that differ only in - and _ are the same in the database", "study %q is defined already", other.Name)
+			return
+		}
+		c.Studies = append(c.Studies, s)
+	case "source":
+		c.Sources = append(c.Sources, d.buildSource(opt))
+	}
+}
+
+// study finds a study by name as the database sees it, with _ for -.
+func (c *Config) study(name string) *study.Study {
+	for _, s := range c.Studies {
+		if strings.ReplaceAll(s.Name, "-", "_") == strings.ReplaceAll(name, "-", "_") {
+			return s
+		}
+	}
+	return nil
+}
+
+// link checks what documents say of each other.
+func (c *Config) link() {
+	names := make([]string, len(c.Studies))
+	for i := range c.Studies {
+		names[i] = c.Studies[i].Name
+	}
+	seen := map[string]*SourceConfig{}
+	for _, source := range c.Sources {
+		if other := seen[source.Name]; other != nil && source.Name != "" {
+			source.doc.errorf("source", "config.duplicate_name", "", "source %q is defined already in %s", source.Name, other.File)
+		}
+		seen[source.Name] = source
+		if source.Study != "" && source.doc.defined("study", "study", source.Study, names) {
+			source.fits(c.study(source.Study))
+		}
+	}
+	for _, s := range c.Studies {
+		calendars(s, c.Sources)
+	}
+}
+
+// Resolve looks up everything the config refers to, secrets included, and reports
+// what leads nowhere. It keeps and prints no secret.
+func (c *Config) Resolve() []Finding {
+	var findings []Finding
+	for _, d := range c.docs {
+		findings = append(findings, d.resolve()...)
+	}
+	sortFindings(findings)
+	return findings
+}
+
+// Resolve is Config.Resolve for what one source needs.
+func (s *SourceConfig) Resolve() []Finding { return s.doc.resolve() }
+
+// ResolveService is Config.Resolve for what the service needs.
+func (c *Config) ResolveService() []Finding {
+	if c.service == nil {
+		return nil
+	}
+	return c.service.resolve()
+}
+
+// buildService reads the service document; without one, all defaults.
+func (d *document) buildService(dir string, getenv func(string) string) Service {
+	var doc serviceDoc
+	if d.body != nil {
+		d.read("", d.body, &doc)
+	}
+	in := &doc.Service
+	s := Service{Database: in.Database, DataDir: in.DataDir, Landing: in.Landing, Keys: in.Keys, Listen: in.Listen, AdminListen: in.AdminListen,
+		Workers: in.Workers, OIDC: OIDC(in.Access.OIDC), OpenLineage: in.Lineage.OpenLineage}
+	if url := getenv("DATABASE_URL"); url != "" && !d.has("service.database") {
+		s.Database = Database{url, url, url, url}
+	}
+	s.DataDir = absolute(dir, or(s.DataDir, ".longitude"))
+	s.Landing = d.store(dir, "service.landing", or(s.Landing, "file:"+filepath.Join(s.DataDir, "landing")), "gs://")
+	s.Keys = d.store(dir, "service.keys", or(s.Keys, "file:"+filepath.Join(s.DataDir, "keys")), "gcp-kms://")
+	s.Listen = d.address("service.listen", or(s.Listen, "127.0.0.1:8080"))
+	s.AdminListen = d.address("service.admin_listen", or(s.AdminListen, "127.0.0.1:9090"))
+	if s.OpenLineage != "" {
+		s.OpenLineage = d.store(dir, "service.lineage.openlineage", s.OpenLineage, "http://", "https://")
+	}
+	if !d.has("service.workers") {
+		s.Workers = 2
+	} else if s.Workers < 1 && !d.failed("service.workers") {
+		d.errorf("service.workers", "config.wrong_type", "", "at least one worker is needed")
+	}
+	d.noEffect("service.access", "service.lineage")
+	return s
+}
+
+func or(value, missing string) string {
+	if value == "" {
+		return missing
+	}
+	return value
+}
+
+func absolute(dir, path string) string {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// store reads file:PATH, made absolute, or a URL of one of the other schemes.
+func (d *document) store(dir, path, text string, schemes ...string) string {
+	if file, ok := strings.CutPrefix(text, "file:"); ok && file != "" {
+		return "file:" + absolute(dir, file)
+	}
+	for _, scheme := range schemes {
+		if strings.HasPrefix(text, scheme) && len(text) > len(scheme) {
+			return text
+		}
+	}
+	d.errorf(path, "config.unknown_value", "", "%s is file:PATH or %s…", lastKey(path), strings.Join(schemes, "… or "))
+	return text
+}
+
+// address checks host:port to listen on.
+func (d *document) address(path, text string) string {
+	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
+		d.errorf(path, "config.wrong_type", "127.0.0.1:8080, or :8080 for every address of the machine", "%s is not host:port", lastKey(path))
+	}
+	return text
+}
