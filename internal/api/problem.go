@@ -8,7 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"longitude/internal/status"
-	"longitude/study"
 )
 
 // Problem is a refusal as RFC 9457 wants it, with our stable code and what to
@@ -48,7 +47,7 @@ func newProblem(status int, code, detail, hint string) *Problem {
 func init() {
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		if status >= http.StatusInternalServerError {
-			return internalProblem()
+			return problemOf(nil) // an error of the library's, not to be told
 		}
 		p := newProblem(status, "api.bad_request", message, "Correct the request; "+Root+"/openapi.yaml describes it.")
 		for _, err := range errs {
@@ -61,28 +60,9 @@ func init() {
 	}
 }
 
-func internalProblem() *Problem {
-	return newProblem(http.StatusInternalServerError, "internal", "the request failed inside Longitude", "The log tells more.")
-}
-
-// problemOf tells an error of storage or of the trigger. Only what a
-// *study.Error says of itself gets out, not what it wraps.
+// problemOf tells an error of storage or of the trigger.
 func problemOf(err error) *Problem {
-	var e *study.Error
-	if !errors.As(err, &e) {
-		return internalProblem()
-	}
-	code := http.StatusInternalServerError
-	switch {
-	case e.Code == status.CodeNotFound:
-		code = http.StatusNotFound
-	case e.Temporary, e.Exit == study.ExitEnvironment:
-		code = http.StatusServiceUnavailable
-	case e.Exit == study.ExitBlocked:
-		code = http.StatusConflict
-	case e.Exit == study.ExitUsage:
-		code = http.StatusBadRequest
-	}
+	code, e := status.Refusal(err)
 	return newProblem(code, e.Code, e.Op, e.Hint)
 }
 
