@@ -69,6 +69,10 @@ func NewIntake(s *study.Study, src *study.Source, k Keys, random io.Reader) (*In
 	return in, nil
 }
 
+// KeyVersion is the version of the keys that this Intake seals with; it is
+// stored beside every box.
+func (in *Intake) KeyVersion() int { return int(in.vault.version) }
+
 // Identify turns the identifier as the source wrote it into the participant's
 // code. The second result is the rule that refuses it, "" when accepted.
 func (in *Intake) Identify(source string) (Identity, string) {
@@ -109,7 +113,7 @@ func (in *Intake) Seal(d *study.Draft, participant int64) (study.Record, error) 
 		Form: d.Form, Occurrence: d.Occurrence, Visit: d.Visit,
 		Modified: d.Modified, Entered: d.Entered, Withdrawn: d.Withdrawn, Consented: d.Consented,
 		Answers: d.Answers, Missing: d.Missing, Findings: d.Findings,
-		Hash: in.contentHash(f, d),
+		Hash: in.contentHash(f, d), KeyVersion: in.KeyVersion(),
 	}
 	if len(d.Private) > 0 {
 		rec.Sealed = make([]study.SealedItem, len(d.Private))

@@ -150,7 +150,7 @@ func TestSealLeavesNoIdentity(t *testing.T) {
 			t.Errorf("the record still says %q", leak)
 		}
 	}
-	if rec.Participant != 42 || rec.Ordinal != 7 || rec.Answers != d.Answers || rec.Visit != d.Visit || !rec.Modified.Equal(d.Modified) {
+	if rec.Participant != 42 || rec.KeyVersion != 1 || rec.Ordinal != 7 || rec.Answers != d.Answers || rec.Visit != d.Visit || !rec.Modified.Equal(d.Modified) {
 		t.Errorf("the record lost something: %+v", rec)
 	}
 	for i, p := range d.Private {

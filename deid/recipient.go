@@ -2,6 +2,7 @@ package deid
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"longitude/study"
@@ -136,7 +137,7 @@ func (r *Recipient) projection(t *study.Table) (*projection, error) {
 			p.table.Columns = append(p.table.Columns, rule.column)
 			p.masks = append(p.masks, masked{i, rule.mask})
 			renamed[column.Name] = rule.column.Name
-			if rule.limit.claim != "" {
+			if rule.limit.claim != "" && !slices.Contains(r.limits, rule.limit) {
 				r.limits = append(r.limits, rule.limit)
 			}
 		}
