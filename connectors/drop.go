@@ -115,9 +115,7 @@ func (d *Drop) offers(ctx context.Context, after Cursor) ([]offer, error) {
 	if waiting += len(doubtful) - len(stable); waiting > 0 {
 		d.Runtime.Log.Info("files are not ready yet", "files", waiting)
 	}
-	offers = append(offers, stable...)
-	slices.SortFunc(offers, oldestFirst)
-	return offers, nil
+	return append(offers, stable...), nil // the doubtful ones are the youngest
 }
 
 func oldestFirst(a, b offer) int {

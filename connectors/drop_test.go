@@ -162,6 +162,31 @@ func TestOldMarker(t *testing.T) {
 	}
 }
 
+// endless is a place whose files never end.
+type endless struct{ *shelf }
+
+func (endless) Open(context.Context, string) (io.ReadCloser, error) {
+	return io.NopCloser(endless{}), nil
+}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// A file that grows faster than it can be read is given up, not read for ever.
+func TestEndlessFile(t *testing.T) {
+	s := newShelf()
+	s.put("visits.csv", "content", time.Hour)
+	d := s.drop(Ready{StableFor: time.Second}, AfterKeep, 0)
+	d.Place = endless{s}
+	for delivery, err := range d.Pull(t.Context(), Cursor{}) {
+		must(t, err)
+		r, err := delivery.Open(t.Context())
+		must(t, err)
+		if _, err = io.CopyN(io.Discard, r, 1<<20); err == nil || err == io.EOF {
+			t.Errorf("reading an endless file ended in %v", err)
+		}
+	}
+}
+
 // A process that died between the marker and its file settles the rest later.
 func TestHalfAcknowledged(t *testing.T) {
 	for _, ready := range []Ready{{Marker: ".done"}, {Checksum: ".sha256"}} {

@@ -31,7 +31,7 @@ type DropHarness struct {
 // promise.
 func RunDrop(t *testing.T, h DropHarness) {
 	for name, ready := range map[string]connectors.Ready{
-		"marker": {Marker: ".done"}, "checksum": {Checksum: ".sha256"}, "stable": {StableFor: time.Second},
+		"marker": {Marker: ".done"}, "checksum": {Checksum: ".sha256"}, "stable": {StableFor: 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			Run(t, Harness{Spec: h.Spec, Ignore: h.Ignore, New: func(t *testing.T) Place {
