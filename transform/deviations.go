@@ -1,0 +1,344 @@
+package transform
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"longitude/study"
+)
+
+// kindOf tells deviations from violations; "" is a code that others detect.
+func kindOf(code string) study.DeviationKind {
+	switch code {
+	case study.VisitOutOfWindow, study.PlannedOutOfWindow, study.BaselineDateMismatch, study.FormMissing,
+		study.LateEntry, study.VisitMissed, study.VisitOrder, study.VisitAmbiguous:
+		return study.IsDeviation
+	case study.FormsMissing, study.AfterWithdrawal, study.BaselineMissing, study.ConsentMissing, study.UnknownParticipant:
+		return study.IsViolation
+	}
+	return ""
+}
+
+// aboutTime reports whether the reason that a source gives with a visit explains
+// a code: it is a reason why the visit was not on the day the protocol says.
+func aboutTime(code string) bool {
+	switch code {
+	case study.VisitOutOfWindow, study.PlannedOutOfWindow, study.BaselineDateMismatch, study.LateEntry,
+		study.VisitMissed, study.VisitOrder:
+		return true
+	}
+	return false
+}
+
+// deviate raises every deviation that holds now and holds the records that wait.
+// A participant who is not enrolled, or has not consented at all, is not judged
+// yet: the records wait, and nothing else is held against the visits.
+func (j *judging) deviate() {
+	p := &j.out.Participant
+	judged := p.Enrolled && (j.consent < 0 || p.Consented.Known())
+	records := j.records
+	for len(records) > 0 && records[0].visit == 0 {
+		n := run(records, func(f *filed) bool { return f.visit == 0 && f.form == records[0].form })
+		j.hold(records[:n], nil, j.study.Forms[records[0].form].Name, "")
+		records = records[n:]
+	}
+	for i := range j.out.Visits {
+		v := &j.out.Visits[i]
+		n := run(records, func(f *filed) bool { return f.visit == v.No })
+		waits := ""
+		if judged {
+			waits = j.judgeVisit(i, records[:n])
+		}
+		j.hold(records[:n], v, "", waits)
+		records = records[n:]
+	}
+	if judged {
+		j.judgeOrder()
+	}
+}
+
+// run is the length of the run of records that belong together.
+func run(records []filed, same func(*filed) bool) int {
+	n := 0
+	for n < len(records) && same(&records[n]) {
+		n++
+	}
+	return n
+}
+
+// judgeVisit raises the deviations of one visit. It returns the code its records
+// wait for by policy, "" when they need not.
+func (j *judging) judgeVisit(i int, records []filed) (waits string) {
+	v := &j.out.Visits[i]
+	j.judgeEntry(v, records)
+	if v.Type < 0 {
+		if slices.Contains(j.tied, i) {
+			j.raise(study.VisitAmbiguous, v, "", "actual "+j.on(v.Actual)+" fits no one visit best")
+		}
+		return ""
+	}
+	switch v.Status {
+	case study.Missed:
+		j.raise(study.VisitMissed, v, "", "no visit in "+j.span(v.WindowStart, v.WindowEnd))
+	case study.Scheduled:
+		if t := timing(v.Planned, v.Verdict, j.slots[v.Type].windowed); v.Planned.Known() && misplaced(t) {
+			j.raise(study.PlannedOutOfWindow, v, "", j.distance("planned", v.Planned, t, v))
+		}
+	case study.Completed:
+		if misplaced(v.Timing) {
+			state := j.raise(study.VisitOutOfWindow, v, "", j.distance("actual", v.Actual, v.Timing, v))
+			if state == study.Open && j.study.Deviations.VisitOutOfWindow == policyRequireReason {
+				waits = study.VisitOutOfWindow
+			}
+		}
+		if v.Withheld {
+			j.raise(study.BaselineMissing, v, "", "actual "+j.on(v.Actual)+", no "+j.slots[j.baseline].name)
+		}
+		if d := v.Declared; v.Type == j.baseline && d.Known() && (d.Last() < v.Actual.First() || d.First() > v.Actual.Last()) {
+			j.raise(study.BaselineDateMismatch, v, "", "declared "+j.on(d)+", actual "+j.on(v.Actual))
+		}
+		if j.asOf > v.Actual.Last()+study.Date(j.study.Deviations.FormGraceDays) {
+			j.judgeForms(v, records)
+		}
+	}
+	return waits
+}
+
+func misplaced(t study.Timing) bool { return t == study.Early || t == study.Late }
+
+// judgeEntry raises late_entry for each record first entered too long after its
+// visit. In a relative calendar the two dates do not compare.
+func (j *judging) judgeEntry(v *study.Visit, records []filed) {
+	if j.study.Relative || !v.Actual.Known() {
+		return
+	}
+	for i := range records {
+		f := &records[i]
+		if after := int(f.entered) - int(v.Actual.Last()); f.entered.Known() && after > j.study.Deviations.LateEntryDays {
+			detail := j.study.Forms[f.form].Name
+			if f.occurrence != "1" && f.occurrence != "" {
+				detail += "/" + f.occurrence
+			}
+			j.raise(study.LateEntry, v, detail, "entered "+f.entered.String()+", "+days(after)+" after "+j.on(v.Actual))
+		}
+	}
+}
+
+// judgeForms raises form_missing for one absent form of little weight, and
+// forms_missing for more, or for a critical one.
+func (j *judging) judgeForms(v *study.Visit, records []filed) {
+	var missing []string
+	critical := false
+	for i := range j.slots[v.Type].forms {
+		f := &j.slots[v.Type].forms[i]
+		before := len(missing)
+		missing = f.absent(records, missing)
+		critical = critical || f.critical && len(missing) > before
+	}
+	switch {
+	case len(missing) == 0:
+	case len(missing) == 1 && !critical:
+		j.raise(study.FormMissing, v, missing[0], "no "+missing[0])
+	default:
+		slices.Sort(missing)
+		j.raise(study.FormsMissing, v, "", "no "+strings.Join(missing, ", "))
+	}
+}
+
+// absent appends what f expects and records lack: the form, or form/occurrence.
+func (f *expectedForm) absent(records []filed, missing []string) []string {
+	if len(f.occurrences) == 0 {
+		for i := range records {
+			if int(records[i].form) == f.form {
+				return missing
+			}
+		}
+		return append(missing, f.name)
+	}
+	for _, o := range f.occurrences {
+		if !slices.ContainsFunc(records, func(r filed) bool { return int(r.form) == f.form && r.occurrence == o }) {
+			missing = append(missing, f.name+"/"+o)
+		}
+	}
+	return missing
+}
+
+// judgeOrder raises visit_order where a visit happened before the one that is
+// due before it. Comparing neighbours is enough to find every disorder, and one
+// wrong date then makes one finding.
+func (j *judging) judgeOrder() {
+	var room [32]*study.Visit
+	visits := room[:0]
+	for t, h := range j.holders {
+		if h >= 0 && j.slots[t].windowed && j.out.Visits[h].Due.Known() {
+			visits = append(visits, &j.out.Visits[h])
+		}
+	}
+	slices.SortStableFunc(visits, func(a, b *study.Visit) int {
+		return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Actual.First(), b.Actual.First()))
+	})
+	for i := 1; i < len(visits); i++ {
+		u, v := visits[i-1], visits[i]
+		if u.Due < v.Due && v.Actual.Last() < u.Actual.First() {
+			j.raise(study.VisitOrder, v, "", j.on(v.Actual)+" before "+j.slots[u.Type].name+" on "+j.on(u.Actual))
+		}
+	}
+}
+
+// waitCodes are the rules that hold a record, the one named by the hold first.
+var waitCodes = [...]string{study.UnknownParticipant, study.ConsentMissing, study.AfterWithdrawal}
+
+// hold holds those of records that wait: for a rule, or for the code given. They
+// are all of the visit v, or of the log form named detail.
+func (j *judging) hold(records []filed, v *study.Visit, detail, code string) {
+	var waits [len(waitCodes)]bool
+	var since [len(waitCodes)]study.PartialDate
+	for i := range records {
+		f, code := &records[i], code
+		at := j.collected(f, v)
+		for c := len(waitCodes) - 1; c >= 0; c-- {
+			if !j.mustWait(waitCodes[c], int(f.form), at) {
+				continue
+			}
+			code = waitCodes[c]
+			if !waits[c] || at.First() < since[c].First() {
+				waits[c], since[c] = true, at
+			}
+		}
+		if code != "" {
+			key := study.RecordKey{Form: int(f.form), VisitNo: f.visit, Occurrence: f.occurrence}
+			j.out.Holds = append(j.out.Holds, study.Hold{Key: key, Code: code})
+		}
+	}
+	for c, code := range waitCodes {
+		if waits[c] {
+			j.raise(code, v, detail, j.whyWait(code, since[c]))
+		}
+	}
+}
+
+// collected is when a record was collected: on its visit; for a log record, when
+// it was entered. It is unknown in a relative calendar, whose days do not compare
+// with the dates of consent and withdrawal.
+func (j *judging) collected(f *filed, v *study.Visit) study.PartialDate {
+	switch {
+	case j.study.Relative:
+		return study.PartialDate{}
+	case v == nil:
+		return study.ExactDate(f.entered)
+	}
+	return v.Actual
+}
+
+// mustWait reports whether a record of form, collected at, waits for a rule.
+func (j *judging) mustWait(code string, form int, at study.PartialDate) bool {
+	p := &j.out.Participant
+	switch code {
+	case study.UnknownParticipant:
+		return !p.Enrolled && form != j.enrolment
+	case study.ConsentMissing:
+		return j.consent >= 0 && form != j.consent && (!p.Consented.Known() || at.Known() && at.Last() < p.Consented)
+	case study.AfterWithdrawal:
+		return p.Withdrawn.Known() && at.Known() && at.First() > p.Withdrawn
+	}
+	return false
+}
+
+func (j *judging) whyWait(code string, at study.PartialDate) string {
+	p := &j.out.Participant
+	switch {
+	case code == study.UnknownParticipant:
+		return "not enrolled"
+	case code == study.AfterWithdrawal:
+		return "collected " + j.on(at) + ", withdrawn " + p.Withdrawn.String()
+	case !p.Consented.Known():
+		return "no consent"
+	}
+	return "collected " + j.on(at) + ", consent " + p.Consented.String()
+}
+
+// raise records that a deviation holds, of v or (nil) of the participant, and
+// returns the state it is in.
+func (j *judging) raise(code string, v *study.Visit, detail, evidence string) study.DeviationState {
+	d := study.Deviation{DeviationKey: study.DeviationKey{Code: code, Detail: detail}, Kind: kindOf(code), Evidence: evidence}
+	reason := false
+	if v != nil {
+		d.VisitNo, reason = v.No, v.Reason && aboutTime(code)
+	}
+	d.State = j.stateOf(&d, reason)
+	if j.out.Deviations == nil {
+		j.out.Deviations = make([]study.Deviation, 0, max(4, len(j.stored)))
+	}
+	j.out.Deviations = append(j.out.Deviations, d)
+	return d.State
+}
+
+// stateOf binds an explanation to what it explains: a reason explains a
+// deviation that is new, or that it arrived with; after that the deviation stays
+// explained only while the evidence stays the same.
+func (j *judging) stateOf(d *study.Deviation, reason bool) study.DeviationState {
+	at, stored := slices.BinarySearchFunc(j.stored, *d, compareDeviations)
+	switch {
+	case reason && (!stored || slices.Contains(j.stated, d.VisitNo)):
+		return study.Explained
+	case stored && j.stored[at].State == study.Explained && j.stored[at].Evidence == d.Evidence:
+		return study.Explained
+	}
+	return study.Open
+}
+
+// settle resolves the stored deviations whose cause has gone and puts all in order.
+func (j *judging) settle() {
+	slices.SortFunc(j.out.Deviations, compareDeviations)
+	raised := j.out.Deviations
+	for _, d := range j.stored {
+		if d.State == study.Resolved || kindOf(d.Code) == "" {
+			continue
+		}
+		if _, holds := slices.BinarySearchFunc(raised, d, compareDeviations); !holds {
+			d.State = study.Resolved
+			j.out.Deviations = append(j.out.Deviations, d)
+		}
+	}
+	if len(j.out.Deviations) > len(raised) {
+		slices.SortFunc(j.out.Deviations, compareDeviations)
+	}
+}
+
+func compareDeviations(a, b study.Deviation) int {
+	if a.VisitNo != b.VisitNo {
+		return cmp.Compare(a.VisitNo, b.VisitNo)
+	}
+	return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Detail, b.Detail))
+}
+
+// distance is the evidence of a date outside the window of v.
+func (j *judging) distance(what string, at study.PartialDate, t study.Timing, v *study.Visit) string {
+	how := string(t)
+	if at.Exact() {
+		how += " " + days(max(int(at.First()-v.WindowEnd), int(v.WindowStart-at.First())))
+	}
+	return how + ": " + what + " " + j.on(at) + ", window " + j.span(v.WindowStart, v.WindowEnd)
+}
+
+// on writes a date in the study's calendar.
+func (j *judging) on(at study.PartialDate) string {
+	if !j.study.Relative {
+		return at.String()
+	}
+	return "day " + strconv.Itoa(int(at.First()))
+}
+
+// span writes the days from one date to another, both included.
+func (j *judging) span(from, to study.Date) string {
+	return j.on(study.ExactDate(from)) + ".." + strings.TrimPrefix(j.on(study.ExactDate(to)), "day ")
+}
+
+func days(n int) string {
+	if n == 1 {
+		return "1 day"
+	}
+	return strconv.Itoa(n) + " days"
+}

@@ -1,0 +1,296 @@
+package transform
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"strings"
+
+	"longitude/study"
+)
+
+// byDate is how the key of a visit begins that the source identifies by its date
+// alone: its type follows from the windows. Every other key is the source's own
+// event: the name of a visit type, or something the protocol does not know.
+const byDate = "d:"
+
+// manyVisits is where looking a visit up by scanning stops being the fastest.
+const manyVisits = 32
+
+// merge puts the facts of the new records on their visits: stored ones, and new
+// ones numbered in order of date and key.
+func (j *judging) merge() {
+	stored := len(j.prior.Visits)
+	visits := append(make([]study.Visit, 0, stored+len(j.slots)), j.prior.Visits...)
+	next := int32(1)
+	for i := range visits {
+		next = max(next, visits[i].No+1)
+	}
+	j.out.VisitNo, j.stated, j.known = make([]int32, len(j.news)), nil, nil
+	number, at := next, -1
+	for i := range j.news {
+		n := &j.news[i]
+		if n.Visit.Key == "" || j.study.Forms[n.Form].Log {
+			continue
+		}
+		if at < 0 || visits[at].Key != n.Visit.Key { // rows of one visit tend to stand together
+			at = j.find(visits, n.Visit.Key)
+		}
+		if at < 0 {
+			if j.out.Blocked[i] != "" {
+				continue // refused: the visit never came to be
+			}
+			at = len(visits)
+			visits = append(visits, study.Visit{No: number, Key: n.Visit.Key, Type: -1})
+			number++
+		}
+		if j.out.Blocked[i] == "" {
+			tell(&visits[at], n)
+		}
+		j.out.VisitNo[i] = visits[at].No
+	}
+	for i := range j.prior.Visits {
+		if restated(&j.prior.Visits[i], &visits[i]) {
+			j.stated = append(j.stated, visits[i].No)
+		}
+	}
+	j.out.Visits = visits
+	j.number(visits[stored:], next)
+}
+
+// find is the index of the visit with key, or -1.
+func (j *judging) find(visits []study.Visit, key string) int {
+	if len(visits) <= manyVisits {
+		for i := range visits {
+			if visits[i].Key == key {
+				return i
+			}
+		}
+		return -1
+	}
+	if j.known == nil {
+		j.known = make(map[string]int32, 2*len(visits))
+	}
+	for i := len(j.known); i < len(visits); i++ {
+		j.known[visits[i].Key] = int32(i) + 1
+	}
+	return int(j.known[key]) - 1
+}
+
+// tell sets the facts of v from a row, unless v knows newer ones.
+func tell(v *study.Visit, n *study.Record) {
+	ref := &n.Visit
+	if !newer(n.Modified, v.Modified) {
+		return
+	}
+	if ref.Type >= 0 {
+		v.Type = ref.Type
+	}
+	v.Actual, v.Planned, v.Declared, v.Reason = ref.Actual, ref.Planned, ref.Declared, ref.Reason
+	if n.Modified.After(v.Modified) {
+		v.Modified = n.Modified
+	}
+}
+
+// restated reports whether now has a reason that the visit before did not have,
+// or not for these facts. The same row delivered again explains nothing anew.
+func restated(before, now *study.Visit) bool {
+	same := before.Reason && now.Actual == before.Actual && now.Planned == before.Planned && now.Declared == before.Declared
+	return now.Reason && (!same || now.Modified.After(before.Modified))
+}
+
+// number orders new visits by date (undated ones last) and key, so that the
+// order of arrival leaves no trace, and numbers them from next.
+func (j *judging) number(visits []study.Visit, next int32) {
+	if slices.IsSortedFunc(visits, compareVisits) {
+		return // numbered so already
+	}
+	slices.SortFunc(visits, compareVisits)
+	final := make([]int32, len(visits))
+	for i := range visits {
+		final[visits[i].No-next] = next + int32(i)
+		visits[i].No = next + int32(i)
+	}
+	for i, no := range j.out.VisitNo {
+		if no >= next {
+			j.out.VisitNo[i] = final[no-next]
+		}
+	}
+}
+
+func compareVisits(a, b study.Visit) int {
+	if known := a.Actual.Known(); known != b.Actual.Known() {
+		if known {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.Actual.First(), b.Actual.First()),
+		cmp.Compare(a.Actual.Last(), b.Actual.Last()), cmp.Compare(a.Key, b.Key))
+}
+
+// place finds the type of every visit: by the name in its key, else by date. A
+// visit that has not happened leaves its slot to one that has.
+func (j *judging) place() {
+	j.holders = slices.Repeat([]int{vacant}, len(j.slots))
+	j.tied = nil
+	dated := false
+	for i := range j.out.Visits {
+		v := &j.out.Visits[i]
+		if strings.HasPrefix(v.Key, byDate) {
+			v.Type, dated = -1, true
+		} else if t := j.study.VisitIndex(v.Key); t >= 0 {
+			v.Type = t
+		} else if v.Type >= len(j.slots) {
+			v.Type = -1 // the type has left the protocol
+		}
+		if v.Type >= 0 && v.Actual.Known() && j.holders[v.Type] == vacant {
+			j.holders[v.Type] = i
+		}
+	}
+	for dated && j.placeByDate() { // again: a visit just placed may anchor further windows
+	}
+	for i := range j.out.Visits {
+		if v := &j.out.Visits[i]; v.Type >= 0 && !v.Actual.Known() && j.holders[v.Type] != vacant && j.isExpected(v) {
+			v.Type = -1
+		}
+	}
+}
+
+// isExpected reports whether v is identified by nothing but its type.
+func (j *judging) isExpected(v *study.Visit) bool { return j.study.VisitIndex(v.Key) >= 0 }
+
+// fit is a visit inside the window of a vacant slot.
+type fit struct{ distance, visit, slot int }
+
+// placeByDate gives the visits that have only a date to the vacant slots whose
+// window holds them, nearest to the target first. Where two fit equally well,
+// neither is taken: a tie is a finding, not a guess.
+func (j *judging) placeByDate() (placed bool) {
+	fits := j.fits()
+	for from := 0; from < len(fits); {
+		to := from
+		var level []fit // the fits at one distance that are still possible
+		for ; to < len(fits) && fits[to].distance == fits[from].distance; to++ {
+			if f := fits[to]; j.out.Visits[f.visit].Type < 0 && j.holders[f.slot] == vacant && !slices.Contains(j.tied, f.visit) {
+				level = append(level, f)
+			}
+		}
+		from = to
+		for _, f := range level {
+			rival := func(o fit) bool { return o != f && (o.visit == f.visit || o.slot == f.slot) }
+			if slices.ContainsFunc(level, rival) {
+				j.tied = append(j.tied, f.visit)
+				j.holders[f.slot] = contested
+				continue
+			}
+			j.out.Visits[f.visit].Type, j.holders[f.slot] = f.slot, f.visit
+			placed = true
+		}
+	}
+	return placed
+}
+
+func (j *judging) fits() []fit {
+	var fits []fit
+	for t := range j.slots {
+		if j.holders[t] != vacant || !j.slots[t].windowed {
+			continue
+		}
+		for i := range j.out.Visits {
+			v := &j.out.Visits[i]
+			if v.Type >= 0 || !v.Actual.Exact() || !strings.HasPrefix(v.Key, byDate) {
+				continue
+			}
+			d := j.window(t, v)
+			if at := v.Actual.First(); d.Due.Known() && d.WindowStart <= at && at <= d.WindowEnd {
+				fits = append(fits, fit{max(int(at-d.Due), int(d.Due-at)), i, t})
+			}
+		}
+	}
+	slices.SortFunc(fits, func(a, b fit) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.visit, b.visit), cmp.Compare(a.slot, b.slot))
+	})
+	return fits
+}
+
+// expect adds the visits that an enrolled participant owes: one for every type
+// that has an anchor and no visit, numbered in protocol order.
+func (j *judging) expect() {
+	if !j.out.Participant.Enrolled {
+		return
+	}
+	next := int32(1)
+	for i := range j.out.Visits {
+		next = max(next, j.out.Visits[i].No+1)
+	}
+	for t := range j.slots {
+		s := &j.slots[t]
+		if j.holders[t] == vacant && (s.windowed || s.required) && j.anchor(t).Known() && !j.planned(t) {
+			j.out.Visits = append(j.out.Visits, study.Visit{No: next, Key: s.name, Type: t})
+			next++
+		}
+	}
+}
+
+// planned reports whether there is a visit of type t already, though it has not happened.
+func (j *judging) planned(t int) bool {
+	for i := range j.out.Visits {
+		if j.out.Visits[i].Type == t {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse applies the policy block: it refuses the new records of one visit that
+// lies outside its window, and reports whether there was one. The anchor comes
+// first, then protocol order, because a refused visit moves no other window.
+func (j *judging) refuse() bool {
+	worst, code, rank := int32(0), "", len(j.slots)
+	for i, no := range j.out.VisitNo {
+		if no == 0 || j.out.Blocked[i] != "" {
+			continue
+		}
+		v := j.visit(no)
+		if v.Type < 0 || rank <= j.rank(v.Type) {
+			continue
+		}
+		if c := j.outside(v); c != "" {
+			worst, code, rank = no, c, j.rank(v.Type)
+		}
+	}
+	for i, no := range j.out.VisitNo {
+		if worst > 0 && no == worst {
+			j.out.Blocked[i] = code
+		}
+	}
+	return worst > 0
+}
+
+// rank is the place of a slot in protocol order, the baseline before all.
+func (r *Rules) rank(t int) int {
+	if t == r.baseline {
+		return -1
+	}
+	return t
+}
+
+// outside is the code of what of v lies outside its window, the visit or its
+// planned date; "" where nothing does or cannot be said.
+func (j *judging) outside(v *study.Visit) string {
+	d, windowed := j.window(v.Type, v), j.slots[v.Type].windowed
+	switch {
+	case v.Actual.Known() && misplaced(timing(v.Actual, d, windowed)):
+		return study.VisitOutOfWindow
+	case !v.Actual.Known() && v.Planned.Known() && misplaced(timing(v.Planned, d, windowed)):
+		return study.PlannedOutOfWindow
+	}
+	return ""
+}
+
+// visit is the visit numbered no; there must be one.
+func (j *judging) visit(no int32) *study.Visit {
+	visits := j.out.Visits
+	return &visits[sort.Search(len(visits), func(i int) bool { return visits[i].No >= no })]
+}
