@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 
 	"longitude/study"
@@ -65,8 +66,8 @@ var parts = regexp.MustCompile(`^data/[a-z][a-z0-9_]*/part-[0-9]{5}\.(parquet|cs
 // Encode writes released batches of table t as one part of a release and hashes
 // it. The bytes are in a new file in dir, durable; on any error nothing is left.
 func Encode(ctx context.Context, open NewEncoder, path, dir string, t *study.Table, batches iter.Seq2[Batch, error]) (_ Artifact, err error) {
-	if !parts.MatchString(path) {
-		return Artifact{}, &study.Error{Code: "deid.path", Op: "write a part of table " + t.Name + ": its path is not data/<table>/part-NNNNN.<type>"}
+	if !parts.MatchString(path) || !strings.HasPrefix(path, "data/"+t.Name+"/") {
+		return Artifact{}, &study.Error{Code: "deid.path", Op: "write a part of table " + t.Name + ": its path is not data/<its name>/part-NNNNN.<type>"}
 	}
 	file, err := os.CreateTemp(dir, "part-*")
 	if err != nil {

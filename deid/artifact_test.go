@@ -116,6 +116,7 @@ func TestEncodeLeavesNothingOnError(t *testing.T) {
 		"another table":   {t.Context(), partPath, nil, give(Batch{study.Batch{Table: internal, Rows: 3}}), "deid.table", nil},
 		"zero batch":      {t.Context(), partPath, nil, give(Batch{}), "deid.table", nil},
 		"path outside":    {t.Context(), "../part-00000.parquet", nil, give(batch), "deid.path", nil},
+		"another's path":  {t.Context(), "data/forms/part-00000.parquet", nil, give(batch), "deid.path", nil},
 		"path of a shape": {t.Context(), "data/visits/smith.parquet", nil, give(batch), "deid.path", nil},
 	}
 	for what, test := range tests {

@@ -259,6 +259,23 @@ func TestRelativeCalendarReleasesDaysOnly(t *testing.T) {
 	}
 }
 
+func TestColumnsOfPrivateFieldsStay(t *testing.T) {
+	s := testStudy()
+	s.Forms[0].Fields[1].Class = study.Blinded
+	r, err := NewRecipient(s, "main", testKeys("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := r.Project(&study.Table{Name: "va", Columns: []study.Column{
+		{Name: "eye", Kind: study.TextKind, Class: study.Clinical, Form: "va", Field: "eye"},
+		{Name: "iop_missing", Kind: study.TextKind, Class: study.Clinical, Form: "va", Field: "iop"},
+		{Name: "comments_length", Kind: study.Int64Kind, Class: study.Clinical, Form: "va", Field: "comments"},
+	}})
+	if err != nil || names(out) != "eye" {
+		t.Errorf("released %q, %v", names(out), err)
+	}
+}
+
 func TestSeriesShareNoIds(t *testing.T) {
 	a, b := testRecipient(t, study.DeidPolicy{}, "a"), testRecipient(t, study.DeidPolicy{}, "b")
 	other, err := NewRecipient(func() *study.Study { s := testStudy(); s.Name = "other"; return s }(), "a", testKeys("k"))

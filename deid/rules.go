@@ -20,6 +20,9 @@ type rule struct {
 // rule decides by the column's class, and only for quasi-identifiers and values
 // by its name or unit (ages and birth years).
 func (r *Recipient) rule(t *study.Table, c study.Column) (rule, error) {
+	if r.private(c) {
+		return rule{}, nil
+	}
 	switch c.Class {
 	case study.DirectIdentifier, study.FreeText, study.Attachment, study.System, study.Blinded:
 		return rule{}, nil
@@ -36,6 +39,22 @@ func (r *Recipient) rule(t *study.Table, c study.Column) (rule, error) {
 		return r.valueRule(t, c), nil
 	}
 	return rule{unclassified: true}, nil
+}
+
+// private reports whether the column comes from a field that may not leave,
+// whatever class the column itself was given: conversions and missing reasons of
+// a blinded field are as telling as its value.
+func (r *Recipient) private(c study.Column) bool {
+	form := r.study.FormIndex(c.Form)
+	if form < 0 {
+		return false
+	}
+	field := r.study.Forms[form].FieldIndex(c.Field)
+	if field < 0 {
+		return false
+	}
+	f := r.study.Forms[form].Fields[field]
+	return f.Sealed() || f.Class == study.Blinded
 }
 
 func kept(c study.Column, masking string) rule {

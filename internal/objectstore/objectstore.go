@@ -54,6 +54,8 @@ type Object interface {
 	Size() int64
 }
 
+var _ Store = (*Folder)(nil)
+
 // Folder is a Store in a local folder. Only its owner can read it.
 type Folder struct{ dir string }
 
