@@ -186,7 +186,7 @@ func TestHeldUntilConsentArrives(t *testing.T) {
 	}
 }
 
-func TestConsent(t *testing.T) {
+func TestFirstConsentCounts(t *testing.T) {
 	renewed := row("month_3", consentForm, partial(t, "2026-04-01"))
 	renewed.Consented = date(t, "2026-04-01")
 	for name, c := range map[string]struct {
