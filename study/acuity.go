@@ -32,6 +32,9 @@ const (
 	AcuityOff     = "off"
 )
 
+// AcuityScales lists the scales that a source may declare.
+var AcuityScales = []string{"etdrs_letters", AcuityETDRS, AcuitySnellen, AcuityLogMAR, AcuityDecimal}
+
 // OffChart lists the readings below the chart, best first.
 var OffChart = []ChoiceItem{
 	{"CF", "Counting fingers"},
@@ -47,7 +50,7 @@ var OffChart = []ChoiceItem{
 // poor vision in logMAR, perfect vision in decimal and nearly none in letters.
 func ParseAcuity(text, scale string) (VisualAcuity, bool) {
 	if len(text) > 20 {
-		return VisualAcuity{}, false
+		return VisualAcuity{}, false // not a reading, whatever the scale
 	}
 	if isOffChart(text) {
 		return VisualAcuity{scale: AcuityOff, text: text}, true

@@ -418,4 +418,54 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
+// BenchmarkDecodeAndMap is the way from bytes to drafts of the study's densest form.
+func BenchmarkDecodeAndMap(b *testing.B) {
+	const records = 100_000
+	column := func(name string) study.Pick { return study.Pick{Column: name} }
+	choice := func(codes ...string) (items []study.ChoiceItem) {
+		for _, c := range codes {
+			items = append(items, study.ChoiceItem{Code: c})
+		}
+		return items
+	}
+	s := &study.Study{Timezone: "Europe/London", Visits: []study.VisitType{{Name: "month_3"}}, Forms: []study.Form{{Name: "va", RepeatsBy: "eye",
+		Fields: []study.Field{{Name: "eye", Type: study.Choice, Choices: choice("R", "L")}, {Name: "va", Type: study.Acuity},
+			{Name: "iop", Type: study.Decimal, Precision: 4, Scale: 1, Min: "0", Max: "80"}, {Name: "method", Type: study.Choice, Choices: choice("ETDRS")},
+			{Name: "comments", Type: study.Text}}}}}
+	src := &study.Source{Map: study.Mapping{Participant: column("a"), Visit: column("c"), VisitBy: "name", VisitDate: column("d"),
+		Modified: column("e"), Entered: column("l"), Forms: []study.FormMapping{{Form: "va", When: column("b"), WhenValues: []string{"visual_acuity"},
+			Fields: []study.FieldMapping{{Field: "eye", Pick: column("f")}, {Field: "va", Pick: study.Pick{Column: "g", Scale: "etdrs_letters"}},
+				{Field: "iop", Pick: column("h")}, {Field: "method", Pick: column("i")}, {Field: "comments", Pick: column("j")}}}}}}
+	m, problems := transform.NewMapper(s, src)
+	if problems != nil {
+		b.Fatal(problems)
+	}
+	var in bytes.Buffer
+	in.WriteString("a,b,c,d,e,f,g,h,i,j,k,l\n")
+	for i := range records {
+		fmt.Fprintf(&in, "P-%06d,visual_acuity,month_3,2026-%02d-%02d,2026-04-01T10:%02d:12Z,R,%d,%d.5,ETDRS,,,2026-04-02\n", i/8, i%12+1, i%28+1, i%60, i%101, i%40)
+	}
+	b.SetBytes(int64(in.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		var out transform.Mapped
+		total := 0
+		for rows, err := range (Format{}).Decode(context.Background(), header(study.FormatSpec{}), bytes.NewReader(in.Bytes())) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := m.Bind(rows.Columns); err != nil {
+				b.Fatal(err)
+			}
+			m.Map(rows, &out)
+			total += len(out.Drafts)
+			out.Reset()
+		}
+		if total != records {
+			b.Fatal(total)
+		}
+	}
+	b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
 var _ transform.Format = Format{}
