@@ -1,0 +1,256 @@
+package transform
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"longitude/study"
+)
+
+// random makes the records of a participant's life: visits early, late, partial,
+// undated, unscheduled or by date, with forms missing, corrections, consent, withdrawal.
+func random(rng *rand.Rand, s *study.Study) []study.Record {
+	start := study.Date(rng.IntN(30000)) // before 2100, which has no leap day
+	var records []study.Record
+	for i := range s.Visits {
+		records = append(records, randomVisit(rng, s, i, start)...)
+	}
+	for range rng.IntN(3) {
+		at := start + study.Date(rng.IntN(250))
+		records = append(records, row("u:0a1b/"+at.String(), imagingForm, study.ExactDate(at)))
+	}
+	for range rng.IntN(3) {
+		event := row("", eventForm, study.PartialDate{})
+		event.Entered, event.Occurrence = start+study.Date(rng.IntN(200)), string(rune('1'+rng.IntN(3)))
+		records = append(records, event)
+	}
+	if rng.IntN(3) > 0 {
+		c := row("baseline", consentForm, study.ExactDate(start))
+		c.Consented = start + study.Date(rng.IntN(40)-20)
+		records = append(records, c)
+	}
+	if len(records) > 0 && rng.IntN(5) == 0 {
+		records[rng.IntN(len(records))].Withdrawn = start + study.Date(rng.IntN(200))
+	}
+	return records
+}
+
+func randomVisit(rng *rand.Rand, s *study.Study, i int, start study.Date) (records []study.Record) {
+	if rng.IntN(6) == 0 {
+		return nil
+	}
+	at := start + study.Date(s.Visits[i].Day)
+	if i > 0 {
+		at += study.Date(rng.IntN(60) - 30)
+	}
+	ref := study.VisitRef{Key: s.Visits[i].Name, Type: i, Actual: study.ExactDate(at), Reason: rng.IntN(4) == 0}
+	switch rng.IntN(8) {
+	case 0:
+		ref.Key, ref.Type = "d:"+at.String(), -1
+	case 1:
+		ref.Actual, ref.Planned = study.PartialDate{}, study.ExactDate(at)
+	case 2:
+		if month, ok := study.ParsePartialDate(at.String()[:7]); ok && !s.Relative {
+			ref.Actual = month
+		}
+	case 3:
+		ref.Declared = study.ExactDate(at + study.Date(rng.IntN(2)))
+	}
+	for _, form := range []int{acuityForm, acuityForm, imagingForm} {
+		if rng.IntN(5) == 0 {
+			continue
+		}
+		r := row(ref.Key, form, ref.Actual)
+		r.Visit, r.Entered = ref, at+study.Date(rng.IntN(20))
+		if form == acuityForm {
+			r.Occurrence = []string{"R", "L"}[rng.IntN(2)]
+		}
+		if rng.IntN(2) == 0 {
+			r.Modified = time.Unix(int64(rng.IntN(5)), 0)
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+// eachLife runs check on thousands of random lives, under every policy.
+func eachLife(t *testing.T, check func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date)) {
+	for seed := range uint64(3000) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		s := consenting()
+		if rng.IntN(2) == 0 {
+			s = amd()
+		}
+		s.Deviations.VisitOutOfWindow = []string{"accept", policyRequireReason, policyBlock}[rng.IntN(3)]
+		s.Days = []study.DayConvention{study.Elapsed, study.CDISC}[rng.IntN(2)]
+		records := random(rng, s)
+		check(t, rng, s, records, study.Date(rng.IntN(30400)))
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+func TestJudgeIsDeterministic(t *testing.T) {
+	eachLife(t, func(t *testing.T, _ *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		before := slices.Clone(records)
+		a, b := NewRules(s).Judge(newcomer(), records, asOf), NewRules(s).Judge(newcomer(), records, asOf)
+		if !reflect.DeepEqual(a, b) {
+			t.Error("two judgements of the same records differ")
+		}
+		if !reflect.DeepEqual(before, records) {
+			t.Error("judging changed its input")
+		}
+	})
+}
+
+func TestJudgingAgainChangesNothing(t *testing.T) {
+	eachLife(t, func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		cut := rng.IntN(len(records) + 1)
+		h, first := course(s, asOf, records[:cut], records[cut:])
+		rules := NewRules(s)
+		again := rules.Judge(h, nil, asOf)
+		if !reflect.DeepEqual(again.Visits, first.Visits) || !reflect.DeepEqual(again.Holds, first.Holds) || again.Participant != first.Participant {
+			t.Errorf("visits, holds or participant changed:\n%+v\n%+v", first, again)
+		}
+		if got, want := keep(h, nil, again).Deviations, h.Deviations; !slices.Equal(got, want) {
+			t.Errorf("deviations changed:\n%+v\n%+v", want, got)
+		}
+		if slices.ContainsFunc(again.Deviations, func(d study.Deviation) bool { return d.State == study.Resolved }) {
+			t.Error("a resolved deviation was resolved again")
+		}
+	})
+}
+
+// Rows of different visits may arrive in any order; rows of one visit keep theirs.
+func TestOrderOfVisitsLeavesNoTrace(t *testing.T) {
+	eachLife(t, func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		order := map[string]int{}
+		for _, r := range records {
+			order[r.Visit.Key] = rng.Int()
+		}
+		shuffled := slices.Clone(records)
+		slices.SortStableFunc(shuffled, func(a, b study.Record) int { return cmp.Compare(order[a.Visit.Key], order[b.Visit.Key]) })
+		a, b := NewRules(s).Judge(newcomer(), records, asOf), NewRules(s).Judge(newcomer(), shuffled, asOf)
+		if !reflect.DeepEqual(a.Visits, b.Visits) || !slices.Equal(a.Deviations, b.Deviations) || !slices.Equal(a.Holds, b.Holds) || a.Participant != b.Participant {
+			t.Errorf("judgements differ:\n%+v\n%+v", a, b)
+		}
+	})
+}
+
+// One delivery or two: the same verdicts, holds and deviations, though visits may
+// be numbered otherwise, and a slot may have been expected in between.
+func TestDeliveriesAddUp(t *testing.T) {
+	eachLife(t, func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		if s.Deviations.VisitOutOfWindow == policyBlock {
+			return // what is refused depends on what was known by then
+		}
+		cut := rng.IntN(len(records) + 1)
+		_, once := course(s, asOf, records)
+		_, twice := course(s, asOf, records[:cut], records[cut:])
+		if a, b := outcome(once), outcome(twice); !reflect.DeepEqual(a, b) {
+			t.Errorf("cut at %d:\n%v\n%v", cut, a, b)
+		}
+	})
+}
+
+// outcome is a judgement by visit key instead of visit number.
+func outcome(j study.Judgement) map[string]any {
+	out, keys := map[string]any{"participant": j.Participant}, map[int32]string{}
+	for _, v := range j.Visits {
+		keys[v.No] = v.Key
+		if v.Type >= 0 || v.Actual.Known() {
+			out["visit "+v.Key] = v.Verdict
+		}
+	}
+	for _, d := range j.Deviations {
+		if d.State != study.Resolved {
+			out[d.Code+" "+keys[d.VisitNo]+" "+d.Detail] = d.Evidence
+		}
+	}
+	for _, h := range j.Holds {
+		if h.Code != study.VisitOutOfWindow { // waits for a reason, which explains only what it came with
+			out["hold "+keys[h.Key.VisitNo]+" "+h.Key.Occurrence+string(rune('a'+h.Key.Form))] = h.Code
+		}
+	}
+	return out
+}
+
+// Twenty-eight years later the calendar repeats, leap days included, so that
+// partial dates move with the exact ones.
+func TestShiftKeepsVerdicts(t *testing.T) {
+	const by = 28*365 + 7 // 28 years of days
+	move := func(p study.PartialDate) study.PartialDate {
+		if p.Known() && !p.Exact() {
+			moved, _ := study.ParsePartialDate((p.First() + by).String()[:7])
+			return moved
+		}
+		if !p.Known() {
+			return p
+		}
+		return study.ExactDate(p.First() + by)
+	}
+	day := func(d study.Date) study.Date {
+		if !d.Known() {
+			return d
+		}
+		return d + by
+	}
+	eachLife(t, func(t *testing.T, _ *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		moved := slices.Clone(records)
+		for i := range moved {
+			r := &moved[i]
+			r.Visit.Actual, r.Visit.Planned, r.Visit.Declared = move(r.Visit.Actual), move(r.Visit.Planned), move(r.Visit.Declared)
+			r.Entered, r.Consented, r.Withdrawn = day(r.Entered), day(r.Consented), day(r.Withdrawn)
+		}
+		a, b := NewRules(s).Judge(newcomer(), records, asOf), NewRules(s).Judge(newcomer(), moved, asOf+by)
+		if len(a.Visits) != len(b.Visits) || !slices.Equal(open(a), open(b)) || !slices.Equal(a.Holds, b.Holds) || !slices.Equal(a.Blocked, b.Blocked) {
+			t.Fatalf("judgements differ:\n%+v\n%+v", a, b)
+		}
+		for i := range a.Visits {
+			want := a.Visits[i].Verdict
+			want.Due, want.WindowStart, want.WindowEnd = day(want.Due), day(want.WindowStart), day(want.WindowEnd)
+			if got := b.Visits[i].Verdict; got != want {
+				t.Errorf("verdict %+v, want %+v", got, want)
+			}
+		}
+	})
+}
+
+// What holds of every judgement, whatever the life.
+func TestJudgementIsWellFormed(t *testing.T) {
+	eachLife(t, func(t *testing.T, _ *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		j := NewRules(s).Judge(newcomer(), records, asOf)
+		types := map[int]bool{}
+		for i, v := range j.Visits {
+			if v.No != int32(i)+1 {
+				t.Errorf("visit %d is numbered %d", i, v.No)
+			}
+			if v.Type >= 0 && types[v.Type] {
+				t.Errorf("two visits of type %d", v.Type)
+			}
+			types[v.Type] = true
+			if (v.Timing != "") != (v.Status == study.Completed || v.Status == study.Unscheduled) {
+				t.Errorf("status %s with timing %q", v.Status, v.Timing)
+			}
+			if v.HasDistance && (v.OutsideWindow == 0) != (v.Timing == study.InWindow) {
+				t.Errorf("timing %s, %d days outside", v.Timing, v.OutsideWindow)
+			}
+		}
+		if len(j.VisitNo) != len(records) || len(j.Blocked) != len(records) {
+			t.Error("not one answer per record")
+		}
+		for _, h := range j.Holds {
+			named := slices.ContainsFunc(j.Deviations, func(d study.Deviation) bool {
+				return d.Code == h.Code && d.VisitNo == h.Key.VisitNo && d.State != study.Resolved
+			})
+			if !named {
+				t.Errorf("held for %s without a deviation that says so", h.Code)
+			}
+		}
+	})
+}
