@@ -5,9 +5,26 @@ package sinks
 
 import (
 	"context"
+	"errors"
 
 	"longitude/deid"
 )
+
+// ErrPublished is Begin's answer for a release that is visible already.
+var ErrPublished = errors.New("the release is already published")
+
+// Runtime is what the program supplies to a sink.
+type Runtime struct {
+	DataDir string // the service's data_dir
+}
+
+// Spec is one entry of the list of sinks, named as in releases.to.
+type Spec struct {
+	Type string
+	Doc  string
+	// Open makes a Sink. It does not reach out: Check and Begin do.
+	Open func(rt Runtime) (Sink, error)
+}
 
 // Sink is one place where releases are published.
 type Sink interface {

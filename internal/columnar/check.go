@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/parquet/file"
 	"github.com/apache/arrow/go/v17/parquet/schema"
 
+	"longitude/deid"
 	"longitude/study"
 )
 
@@ -25,8 +26,12 @@ func Check(ctx context.Context, path string, t *study.Table) (Summary, error) {
 		return Summary{}, unreadable(t.Name, errors.Unwrap(err))
 	}
 	defer f.Close()
+	return check(ctx, f, t)
+}
+
+func check(ctx context.Context, f parquet.ReaderAtSeeker, t *study.Table) (Summary, error) {
 	sum := newSummary(t)
-	err = reading(f, t.Name, func(r *file.Reader) error {
+	err := reading(f, t.Name, func(r *file.Reader) error {
 		if err := sameSchema(r.MetaData().Schema, t); err != nil {
 			return err
 		}
@@ -41,6 +46,39 @@ func Check(ctx context.Context, path string, t *study.Table) (Summary, error) {
 		return nil
 	})
 	return sum, err
+}
+
+// Format writes parts one after the other and compares each with what was
+// written. It is for one goroutine.
+type Format struct{ last *Parquet }
+
+// NewEncoder opens an encoder for a part of table t.
+func (f *Format) NewEncoder(w io.Writer, t *study.Table) (deid.Encoder, error) {
+	e, err := NewParquet(w, t)
+	if err != nil {
+		return nil, err
+	}
+	f.last = e.(*Parquet)
+	return e, nil
+}
+
+// ReadBack reads the part written last with arrow and compares rows, NULLs and
+// sums of every column with what went in.
+func (f *Format) ReadBack(ctx context.Context, a deid.Artifact, t *study.Table) error {
+	content, err := a.Open()
+	if err != nil {
+		return unreadable(a.Path(), nil)
+	}
+	defer content.Close()
+	file, ok := content.(parquet.ReaderAtSeeker)
+	if !ok || f.last == nil || f.last.table != t {
+		return unreadable(a.Path(), nil)
+	}
+	read, err := check(ctx, file, t)
+	if err != nil {
+		return err
+	}
+	return f.last.Summary().Compare(read, a.Path())
 }
 
 // Footer is what a file says of itself without being read.

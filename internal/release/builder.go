@@ -9,14 +9,6 @@ import (
 	"longitude/study"
 )
 
-// Subject is all that a release reads of one participant: what is judged of them
-// on the as-of date, and the current records, held or not.
-type Subject struct {
-	Participant study.Participant
-	Judgement   study.Judgement
-	Records     []study.CurrentRecord
-}
-
 // Tally says what became of every record that was read:
 //
 //	Records = Released + Held + Withheld + NotHappened + AfterCutoff
@@ -40,15 +32,15 @@ func (t Tally) Unaccounted() int64 {
 // Builder makes the rows of a release's tables. Only what happened is in them:
 // held records, withheld visits, and scheduled or open visits are not.
 type Builder struct {
-	study         *study.Study
-	asOf, cutoff  study.Date
-	baseline      int
-	tables        []*study.Table
-	fields        [][]fieldColumns // per form
-	batches       []*study.Batch   // of the tables about participants
-	tally         Tally
-	visits        []happened // of the participant at hand
-	order, cursor []int      // of the participant's records
+	study    *study.Study
+	plan     Plan
+	baseline int
+	tables   []*study.Table
+	fields   [][]fieldColumns // per form
+	batches  []*study.Batch   // of the tables about participants
+	tally    Tally
+	visits   []happened // of the participant at hand
+	order    []int      // the released ones among the participant's records
 }
 
 // The tables about participants, in the order of Tables; forms follow.
@@ -60,10 +52,10 @@ const (
 	atForms
 )
 
-// NewBuilder starts a release of s judged on asOf. Nothing that happened after
-// cutoff is released; NoDate means no cut-off.
-func NewBuilder(s *study.Study, asOf, cutoff study.Date) *Builder {
-	b := &Builder{study: s, asOf: asOf, cutoff: cutoff, baseline: s.Baseline(), tables: Tables(s)}
+// NewBuilder starts the release that p plans, judged on p.AsOf. Nothing that
+// happened after p.Cutoff is released; NoDate means no cut-off.
+func NewBuilder(s *study.Study, p Plan) *Builder {
+	b := &Builder{study: s, plan: p, baseline: s.Baseline(), tables: Tables(s)}
 	for i := range s.Forms {
 		_, fields := formTable(s, i)
 		b.fields = append(b.fields, fields)
@@ -102,28 +94,27 @@ type happened struct {
 	released int // records
 }
 
-// Add appends the rows of one participant to the tables. Participants come in
-// the order of their released ids, each once. An error means that a stored
+// Add appends the rows of one participant to the tables: what j judges of them
+// on the as-of date, and their current records, held or not. Participants come
+// in the order of their released ids, each once. An error means that a stored
 // answer does not fit the study document: the release stops.
-func (b *Builder) Add(sub Subject) error {
-	p := &sub.Participant
-	b.tally.Records += int64(len(sub.Records))
+func (b *Builder) Add(p study.Participant, j *study.Judgement, records []study.CurrentRecord) error {
+	b.tally.Records += int64(len(records))
 	if !p.Enrolled || b.study.Consent.Kind == "form" && !p.Consented.Known() {
 		b.tally.ParticipantsHeld++
-		b.tally.Held += int64(len(sub.Records))
+		b.tally.Held += int64(len(records))
 		return nil
 	}
 	b.tally.Participants++
-	anchor := b.anchor(&sub.Judgement)
-	released := b.happenedVisits(&sub)
-	row := owner{p, anchor}
-	b.addParticipant(row, released)
-	for i := range released {
-		b.addVisit(row, &released[i], sub.Judgement.Deviations)
+	row := owner{&p, b.anchor(j)}
+	visits := b.happenedVisits(p.Code, j, records)
+	b.addParticipant(row, visits)
+	for i := range visits {
+		b.addVisit(row, &visits[i], j.Deviations)
 	}
-	settled := b.addStatus(row, &sub.Judgement, released)
-	b.addDeviations(row, &sub.Judgement, released, settled)
-	return b.addRecords(row, sub.Records, released)
+	settled := b.addStatus(row, j, visits)
+	b.addDeviations(row, j, visits, settled)
+	return b.addRecords(row, records, visits)
 }
 
 // owner is whose row it is.
@@ -160,18 +151,18 @@ func (b *Builder) anchor(j *study.Judgement) study.Date {
 // happenedVisits decides about every record of the participant and with it
 // about every visit: a visit is released when one of its records is. b.order
 // is left with the indexes of the released records.
-func (b *Builder) happenedVisits(sub *Subject) []happened {
-	held := make(map[study.RecordKey]bool, len(sub.Judgement.Holds))
-	for _, h := range sub.Judgement.Holds {
+func (b *Builder) happenedVisits(code string, j *study.Judgement, records []study.CurrentRecord) []happened {
+	held := make(map[study.RecordKey]bool, len(j.Holds))
+	for _, h := range j.Holds {
 		held[h.Key] = true
 	}
 	b.order = b.order[:0]
 	b.visits = b.visits[:0]
-	for i := range sub.Judgement.Visits {
-		b.visits = append(b.visits, happened{Visit: &sub.Judgement.Visits[i]})
+	for i := range j.Visits {
+		b.visits = append(b.visits, happened{Visit: &j.Visits[i]})
 	}
-	for i := range sub.Records {
-		key := sub.Records[i].Key
+	for i := range records {
+		key := records[i].Key
 		v := visitNo(b.visits, key.VisitNo)
 		switch {
 		case held[key]:
@@ -184,7 +175,7 @@ func (b *Builder) happenedVisits(sub *Subject) []happened {
 		case v.Withheld:
 			b.tally.Withheld++
 			continue
-		case b.cutoff.Known() && !b.study.Relative && v.Actual.First() > b.cutoff:
+		case b.plan.Cutoff.Known() && !b.study.Relative && v.Actual.First() > b.plan.Cutoff:
 			b.tally.AfterCutoff++
 			continue
 		default:
@@ -199,7 +190,7 @@ func (b *Builder) happenedVisits(sub *Subject) []happened {
 	})
 	for i := range b.visits {
 		b.visits[i].seq = int64(i + 1)
-		b.visits[i].id = sub.Participant.Code + "/" + strconv.Itoa(int(b.visits[i].No))
+		b.visits[i].id = code + "/" + strconv.Itoa(int(b.visits[i].No))
 	}
 	b.tally.Visits += int64(len(b.visits))
 	return b.visits

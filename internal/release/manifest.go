@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -143,6 +145,19 @@ func ParseManifest(content []byte) (*Manifest, error) {
 			Hint: "read it with the version of longitude that wrote it, or fetch the release again"}
 	}
 	return &m, nil
+}
+
+// ReadPrevious reads from its folder what the next release refers to: the
+// manifest and the digest of the envelope.
+func ReadPrevious(dir string) (*Manifest, study.Digest, error) {
+	manifest, err := os.ReadFile(filepath.Join(dir, manifestName))
+	envelope, errEnvelope := os.ReadFile(filepath.Join(dir, envelopeName))
+	if err != nil || errEnvelope != nil {
+		return nil, study.Digest{}, &study.Error{Code: "release.previous", Op: "reading the release before this one: its manifest or envelope cannot be read",
+			Hint: "restore the folder of the previous release: releases of a series are a chain", Exit: study.ExitEnvironment}
+	}
+	m, err := ParseManifest(manifest)
+	return m, sha256.Sum256(envelope), err
 }
 
 // newManifest describes the released tables and their parts.

@@ -207,9 +207,9 @@ func (b *Builder) settled(v *study.Visit) bool {
 	if b.study.Relative {
 		return true
 	}
-	last := b.asOf
-	if b.cutoff.Known() {
-		last = min(last, b.cutoff)
+	last := b.plan.AsOf
+	if b.plan.Cutoff.Known() {
+		last = min(last, b.plan.Cutoff)
 	}
 	return v.WindowEnd.Known() && v.WindowEnd+study.Date(b.study.Deid.MissedLagDays) < last
 }

@@ -8,15 +8,18 @@ import (
 )
 
 // Static gives the batches of the tables that are about no participant, in the
-// order of Tables. released are all tables of the release after door 2, which
-// the dictionary describes. It is called after the last Add: release_info counts.
-func (b *Builder) Static(p Plan, released []*study.Table) []*study.Batch {
+// order of Tables. released are the tables about participants after door 2,
+// claim is what door 2 computed. It is called after the last Add: release_info
+// counts.
+func (b *Builder) Static(released []*study.Table, claim string) []*study.Batch {
 	t := b.tables[len(b.batches):]
+	p := b.plan
+	p.Claim = claim
 	return []*study.Batch{
 		scheduleBatch(t[0], b.study),
 		codelistsBatch(t[1], b.study),
 		reasonsBatch(t[2]),
-		dictionaryBatch(t[3], released),
+		dictionaryBatch(t[3], append(slices.Clone(released), t...)),
 		infoBatch(t[4], b.study, p, b.tally),
 	}
 }

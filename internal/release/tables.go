@@ -47,7 +47,13 @@ func Tables(s *study.Study) []*study.Table {
 		taken[table.Name] = true
 		tables = append(tables, table)
 	}
-	return append(tables, scheduleTable(), codelistsTable(), reasonsTable(), dictionaryTable(), infoTable())
+	for _, table := range []*study.Table{scheduleTable(), codelistsTable(), reasonsTable(), dictionaryTable(), infoTable()} {
+		for c := range table.Columns {
+			table.Columns[c].Masking = "kept" // as door 2 says of what is about nobody
+		}
+		tables = append(tables, table)
+	}
+	return tables
 }
 
 // calendar reports whether releases of s carry calendar dates at all. Study days
