@@ -54,7 +54,7 @@ up: ## Longitude, PostgreSQL and an SFTP drop in containers
 	@LONGITUDE_USER=$$(id -u):$$(id -g) docker compose up --build
 
 generate: ## write again what is generated: schema, API description, reference tables
-	@for package in $$(grep -rlE --include='*.go' '"update",' . | xargs -n1 dirname | sort -u); do \
+	@for package in $$(grep -rlE --include='*_test.go' '"update",|/connectortest"' . | xargs -n1 dirname | sort -u); do \
 		$(GO) test -count=1 $$package -update || exit 1; \
 	done
 
