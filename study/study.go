@@ -61,12 +61,12 @@ type VisitType struct {
 	Name, Label string
 	Number      string // event code, matched when a source maps visits by number
 	Aliases     []string
-	Day         int  // target day in the study's convention
-	Before      int  // days before the target that are still inside, >= 0
-	After       int  // days after the target that are still inside, >= 0
-	HasWindow   bool // false: the visit is never judged against a window
-	NoTarget    bool // no target day, so no due date either (an early-termination visit)
-	Anchor      string
+	Day         int    // target day in the study's convention
+	Before      int    // days before the target that are still inside, >= 0
+	After       int    // days after the target that are still inside, >= 0
+	HasWindow   bool   // false: the visit is never judged against a window
+	NoTarget    bool   // no target day, so no due date either (an early-termination visit)
+	Anchor      string // visit type that Day counts from; "" = the baseline
 	Required    bool
 	Forms       []VisitForm
 }

@@ -11,6 +11,7 @@ type slot struct {
 	name          string
 	offset        int // target, in days from the anchor
 	before, after int
+	targeted      bool // has a due date at all
 	windowed      bool
 	required      bool
 	anchor        int // slot whose visit's actual date the days count from, -1 = none
@@ -28,7 +29,7 @@ type expectedForm struct {
 func newSlot(s *study.Study, i, baseline int) slot {
 	v := &s.Visits[i]
 	t := slot{name: v.Name, offset: elapsed(s.Days, v.Day), before: v.Before, after: v.After,
-		windowed: v.HasWindow, required: v.Required, anchor: baseline}
+		targeted: !v.NoTarget, windowed: v.HasWindow, required: v.Required, anchor: baseline}
 	if v.Anchor != "" {
 		t.anchor = s.VisitIndex(v.Anchor)
 	}
@@ -91,7 +92,8 @@ func (j *judging) window(t int, v *study.Visit) study.Verdict {
 	if s.anchor == t && v.Declared.Exact() {
 		d.Due = v.Declared.First()
 	}
-	if !d.Due.Known() {
+	if !d.Due.Known() || !s.targeted {
+		d.Due = study.NoDate
 		return d
 	}
 	d.Due += study.Date(s.offset)

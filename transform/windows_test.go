@@ -81,13 +81,13 @@ func TestStatus(t *testing.T) {
 
 func TestVisitsWithoutWindow(t *testing.T) {
 	s := amd()
-	s.Visits = append(s.Visits, study.VisitType{Name: "early_termination"})
+	s.Visits = append(s.Visits, study.VisitType{Name: "early_termination", NoTarget: true})
 	_, j := course(s, date(t, "2030-01-01"), seen(t, "baseline", "2026-01-01"))
 	if len(j.Visits) != 4 {
 		t.Errorf("%d visits: one without target or window is not owed", len(j.Visits))
 	}
 	_, j = course(s, date(t, "2030-01-01"), seen(t, "baseline", "2026-01-01"), seen(t, "early_termination", "2026-02-01"))
-	if v := find(t, j.Visits, "early_termination"); v.Status != study.Completed || v.Timing != study.NoWindow || v.HasDistance {
+	if v := find(t, j.Visits, "early_termination"); v.Status != study.Completed || v.Timing != study.NoWindow || v.HasDistance || v.Due.Known() {
 		t.Errorf("verdict %+v", v.Verdict)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func options(env map[string]string) Options {
 			return nil
 		}},
 		CheckExpr: func(fields []string, expr string) string {
-			if word, _, _ := strings.Cut(expr, " "); word != fields[0] && !strings.Contains(expr, "null") {
+			if word, _, _ := strings.Cut(expr, " "); !slices.Contains(fields, word) && !strings.Contains(expr, "null") {
 				return fmt.Sprintf("unknown name %q", word)
 			}
 			return ""
@@ -132,9 +133,9 @@ func TestEveryKeyOfTheContractIsAccepted(t *testing.T) {
 		}
 	}
 	check("window", s.Visits[1], study.VisitType{Name: "month_1", Label: "Month 1", Number: "2", Aliases: []string{"M1"}, Day: 30,
-		Before: 7, After: 14, HasWindow: true, Anchor: "baseline", Required: true,
+		Before: 7, After: 14, HasWindow: true, Required: true,
 		Forms: []study.VisitForm{{Form: "visual_acuity", Critical: true}, {Form: "adverse_events"}, {Form: "medications", Optional: true}}})
-	check("no target", s.Visits[4], study.VisitType{Name: "early_termination", NoTarget: true, Anchor: "baseline"})
+	check("no target", s.Visits[4], study.VisitType{Name: "early_termination", NoTarget: true})
 	acuity := s.Forms[s.FormIndex("visual_acuity")]
 	check("decimal in braces", acuity.Fields[2], study.Field{Name: "iop_mmhg", Label: "Intraocular pressure", Type: study.Decimal,
 		Precision: 4, Scale: 1, Min: "0", Max: "80", Unit: "mmHg", Class: study.Clinical})

@@ -76,7 +76,7 @@ func didYouMean(word string, known []string) string {
 	if best := nearest(word, known); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
-	if len(known) == 0 {
+	if known = slices.DeleteFunc(slices.Clone(known), func(k string) bool { return k == "" }); len(known) == 0 {
 		return ""
 	}
 	return "known: " + strings.Join(known, ", ")

@@ -331,7 +331,7 @@ func calendars(s *study.Study, sources []*SourceConfig) {
 func overlaps(c *SourceConfig, s *study.Study) {
 	for i, a := range s.Visits {
 		for _, b := range s.Visits[i+1:] {
-			if a.HasWindow && b.HasWindow && a.Anchor == b.Anchor && a.Day-a.Before <= b.Day+b.After && b.Day-b.Before <= a.Day+a.After {
+			if a.HasWindow && b.HasWindow && or(a.Anchor, "baseline") == or(b.Anchor, "baseline") && a.Day-a.Before <= b.Day+b.After && b.Day-b.Before <= a.Day+a.After {
 				c.doc.warnf("map.visit.by", "config.window", "a visit inside both is left unscheduled where both are equally near",
 					"visits are placed by date, and the windows of %s and %s overlap", a.Name, b.Name)
 			}

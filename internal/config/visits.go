@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math/big"
+	"slices"
 
 	"longitude/study"
 )
@@ -93,27 +94,18 @@ func (d *document) distinctVisits(visits []study.VisitType) {
 	}
 }
 
-// anchors fills the visit that windows count from: baseline, or else the first
-// visit on the day that the convention gives to baseline.
+// anchors reports windows that count from nothing: a visit that names no anchor
+// counts from the visit baseline, or else from the first on the baseline's day.
 func (d *document) anchors(s *study.Study) {
-	anchor, first := "", 0
+	first := 0
 	if s.Days == study.CDISC {
 		first = 1
 	}
-	if s.VisitIndex("baseline") >= 0 {
-		anchor = "baseline"
-	}
-	for _, v := range s.Visits {
-		if anchor == "" && v.Day == first && !v.NoTarget {
-			anchor = v.Name
-		}
-	}
-	for i := range s.Visits {
-		v := &s.Visits[i]
-		if v.Anchor == "" {
-			v.Anchor = anchor
-		}
-		if v.Anchor == "" && v.HasWindow {
+	found := slices.ContainsFunc(s.Visits, func(v study.VisitType) bool {
+		return v.Name == "baseline" || v.Day == first && v.HasWindow && v.Anchor == ""
+	})
+	for i, v := range s.Visits {
+		if v.Anchor == "" && v.HasWindow && !found {
 			d.errorf(fmt.Sprintf("visits[%d].window", i), "config.window", "name a visit baseline, or say anchor", "nothing says what the window of %q counts from", v.Name)
 		}
 	}

@@ -186,7 +186,7 @@ func scheduleTable() *study.Table {
 			plain("visit_order", "Visit order", study.Int64Kind, "Place of the visit type in the protocol, from 1."),
 			coded(plain("visit", "Visit type", study.TextKind, "Visit type of the protocol."), listVisits),
 			plain("visit_label", "Visit", study.TextKind, "Label of the visit type."),
-			plain("protocol_day", "Protocol day", study.Int64Kind, "Target day as the protocol writes it; release_info names its convention."),
+			nullable(plain("protocol_day", "Protocol day", study.Int64Kind, "Target day as the protocol writes it; release_info names its convention. NULL where the visit has no target.")),
 			days(plain("target_day", "Target day", study.Int64Kind, "Target day, elapsed from baseline.")),
 			days(plain("window_lo_day", "Window opens", study.Int64Kind, "First day inside the window, elapsed from baseline; NULL where there is no window.")),
 			days(plain("window_hi_day", "Window closes", study.Int64Kind, "Last day inside the window, elapsed from baseline; NULL where there is no window.")),
