@@ -16,7 +16,8 @@ import (
 // Format decodes one kind of file into rows with bounded memory, whatever the
 // object's size.
 type Format interface {
-	// Decode yields batches of rows in file order. The error ends the sequence;
+	// Decode yields batches of rows in file order, at least one, which may be
+	// empty: an object without rows still has columns. The error ends the sequence;
 	// it is a *study.Error without any of the object's text.
 	// A batch is valid until the next one is asked for.
 	Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) iter.Seq2[*Rows, error]
@@ -32,7 +33,7 @@ type Rows struct {
 	Cells   [][]byte // row-major, len(Columns) a row; nil = absent
 	Lines   []int64  // per row: line where it starts, from 1
 	Raw     [][]byte // per row: its bytes as landed, without the line end
-	Broken  []Broken // rows among these that could not be split; their cells are nil
+	Broken  []Broken // rows among these that could not be split, in order; their cells are nil
 }
 
 // Len is the number of rows, broken ones included.

@@ -43,7 +43,8 @@ func (Format) Check(spec study.FormatSpec) map[string]string {
 	return wrong
 }
 
-// Decode yields the rows of one object. Lines without any byte are no rows.
+// Decode yields the rows of one object. Lines without any byte are no rows. A
+// header alone is one empty batch, so that its columns can be checked.
 func (Format) Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) iter.Seq2[*transform.Rows, error] {
 	return func(yield func(*transform.Rows, error) bool) {
 		d, err := open(spec, r)
@@ -51,7 +52,7 @@ func (Format) Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) it
 			yield(nil, err)
 			return
 		}
-		for {
+		for first := true; ; first = false {
 			if ctx.Err() != nil {
 				yield(nil, &study.Error{Code: "csv.stopped", Op: "reading the object", Temporary: true, Err: ctx.Err()})
 				return
@@ -60,6 +61,9 @@ func (Format) Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) it
 			if err != nil {
 				yield(nil, err)
 				return
+			}
+			if rows == nil && first {
+				rows = &d.rows
 			}
 			if rows == nil || !yield(rows, nil) {
 				return
