@@ -273,7 +273,7 @@ visits:
 			fmt.Fprintf(&b, "      - {name: %s, type: %s, class: clinical}\n", field.name, kind)
 		}
 	}
-	b.WriteString("deidentification: {profile: expert, pseudonym: derived, dates: study_day}\nreleases: {to: [local]}\n")
+	b.WriteString("deidentification: {profile: limited, pseudonym: derived, dates: study_day}\nreleases: {to: [local]}\n")
 	return b.String()
 }
 
