@@ -74,7 +74,7 @@ var demoPages = map[string][]string{
 	"/deviations":               {"late 1 day: 2026-02-15", "violation"},
 	"/releases":                 {"amd_obs_01_r003", "not yet"},
 	"/releases/amd_obs_01_r002": {"longitude release verify releases/amd-obs-01/amd_obs_01_r002", "limited data set", "8f14e45f"},
-	"/participants/amd-obs-01/" + statustest.Dated:      {"late, 1 day outside", "early, 1 day outside", "2026-02-15", "missed", "indeterminate", "2 versions", "Apr 2026", "as of"},
+	"/participants/amd-obs-01/" + statustest.Dated:      {"late, 1 day outside", "early, 1 day outside", "2026-02-15", "missed", "indeterminate", "2 versions", "Apr ’26", "+15 d", "−15 d", "as of"},
 	"/participants/amd-obs-01/" + statustest.InDays:     {"days from baseline", "day 45", "day 23 to day 44", "day 180"},
 	"/participants/amd-obs-01/" + statustest.Unanchored: {"no anchor", "withheld", "baseline missing"},
 }

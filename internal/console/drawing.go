@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -53,7 +52,7 @@ type drawing struct {
 	AsOf  string // percent; "" = not drawn
 }
 
-type tick struct{ X, Label, Anchor string }
+type tick struct{ X, Label string }
 
 type timelineRow struct {
 	Visit            status.TimelineVisit
@@ -219,21 +218,10 @@ func monthTicks(a axis) []tick {
 	var out []tick
 	for t := start; !t.After(last); t = t.AddDate(0, step, 0) {
 		if d := study.DateOf(t, time.UTC); d >= a.first {
-			out = append(out, a.tick(d, t.Format("Jan 2006")))
+			out = append(out, a.tick(d, t.Format("Jan ’06")))
 		}
 	}
 	return out
 }
 
-// tick keeps the outer labels inside the drawing.
-func (a axis) tick(d study.Date, label string) tick {
-	x := a.at(d)
-	anchor := "middle"
-	switch {
-	case x < 8:
-		anchor = "start"
-	case x > 92:
-		anchor = "end"
-	}
-	return tick{fmt.Sprintf("%.2f%%", x), label, anchor}
-}
+func (a axis) tick(d study.Date, label string) tick { return tick{pct(a.at(d)), label} }

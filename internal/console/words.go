@@ -9,15 +9,17 @@ import (
 	"time"
 
 	"longitude/internal/status"
+	"longitude/study"
 )
 
 // functions are the words of the templates.
 func (c *console) functions() template.FuncMap {
 	return template.FuncMap{
 		"number": number, "bytes": bytesText, "words": words, "path": url.PathEscape, "query": url.QueryEscape,
-		"day": dayText, "took": tookText, "plural": plural, "percent": percent,
-		"ago":  func(t *time.Time) string { return ago(t, c.Now()) },
-		"when": when, "stamp": stamp,
+		"day": dayText, "took": tookText, "plural": plural, "percent": percent, "signed": signed,
+		"rejected": rejected,
+		"ago":      func(t *time.Time) string { return ago(t, c.Now()) },
+		"when":     when, "stamp": stamp,
 		"moment": func(t time.Time) *time.Time { return &t },
 		"labelled": func(label string, segments []segment) map[string]any {
 			return map[string]any{"Label": label, "Segments": segments}
@@ -36,6 +38,18 @@ func number(n any) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return sign + s
+}
+
+// rejected is how many entries of the quarantine a run made: whole rows and
+// records of rows that were otherwise good.
+func rejected(c study.Counts) int64 { return c.RowsQuarantined + c.Quarantined }
+
+// signed is a distance in days: +15 d, −1 d, 0 d.
+func signed(days *int) string {
+	if *days > 0 {
+		return "+" + number(*days) + " d"
+	}
+	return number(*days) + " d"
 }
 
 func bytesText(n int64) string {
