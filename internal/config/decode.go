@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,11 +104,11 @@ func (d *document) fields(path string, entries []entry, v reflect.Value) {
 		known[i], _, _ = strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 	}
 	for _, e := range entries {
-		if i := indexOf(known, e.key); i >= 0 {
+		if i := slices.Index(known, e.key); i >= 0 {
 			d.into(e.path, e.value, v.Field(i))
 			continue
 		}
-		if i := indexOf(known, nearest(e.key, known)); i >= 0 && v.Field(i).CanAddr() {
+		if i := slices.Index(known, nearest(e.key, known)); i >= 0 && v.Field(i).CanAddr() {
 			if _, is := v.Field(i).Addr().Interface().(secret); is {
 				d.mask(e.at.line, e.value) // a literal under a mistyped name
 			}
@@ -227,7 +228,7 @@ func (d *document) entries(path string, n ast.Node) []entry {
 			continue
 		}
 		e := entry{name, join(path, name), kv.Value, d.at(kv.Key)}
-		if i := indexFunc(list, name); i >= 0 {
+		if i := indexOf(list, name); i >= 0 {
 			d.find(Error, e.at, "config.duplicate_key", fmt.Sprintf("key %q is given twice%s; first on line %d", name, inside(path), list[i].at.line), "keep one of them")
 			continue
 		}
@@ -283,22 +284,8 @@ func inside(path string) string {
 	return " in " + path
 }
 
-func indexOf(list []string, s string) int {
-	for i := range list {
-		if list[i] == s {
-			return i
-		}
-	}
-	return -1
-}
-
-func indexFunc(list []entry, key string) int {
-	for i := range list {
-		if list[i].key == key {
-			return i
-		}
-	}
-	return -1
+func indexOf(list []entry, key string) int {
+	return slices.IndexFunc(list, func(e entry) bool { return e.key == key })
 }
 
 // duration reads 30s, 5m, 1h30m or 7d; it is never negative.

@@ -216,7 +216,7 @@ type connectorDoc struct {
 
 func (c *connectorDoc) decode(d *document, path string, n ast.Node) {
 	c.keys = d.entries(path, n)
-	if i := indexFunc(c.keys, "type"); i >= 0 {
+	if i := indexOf(c.keys, "type"); i >= 0 {
 		c.Type, _ = d.text(c.keys[i].path, c.keys[i].value, "text")
 		c.keys = slices.Delete(c.keys, i, i+1)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -147,7 +148,8 @@ func (d *document) resolve() []Finding {
 		}
 		f := Finding{File: d.file, Line: r.at.line, Column: r.at.column, Severity: Error, Code: "config.secret_missing",
 			Message: fmt.Sprintf("${%s:%s} leads nowhere", r.provider, r.name), Snippet: d.snippet(r.at.line)}
-		if e, ok := err.(*study.Error); ok {
+		var e *study.Error
+		if errors.As(err, &e) {
 			f.Message, f.Hint = e.Op, e.Hint
 		}
 		missing = append(missing, f)

@@ -194,7 +194,7 @@ func (d *document) pick(path string, doc pickDoc) study.Pick {
 		d.errorf(path, "config.missing_key", "{column: NAME} or {value: TEXT}", "%s names no column and no value", lastKey(path))
 	}
 	for _, code := range slices.Sorted(maps.Keys(p.Missing)) {
-		if reasons := missingReasons(); indexOf(reasons, p.Missing[code]) < 0 {
+		if reasons := missingReasons(); !slices.Contains(reasons, p.Missing[code]) {
 			d.errorf(path+".missing."+code, "config.missing_reason", didYouMean(p.Missing[code], reasons), "%q is not a reason for a missing value", p.Missing[code])
 		}
 		if _, both := p.Values[code]; both {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,7 +116,7 @@ func (d *document) deidentification(doc deidDoc) study.DeidPolicy {
 func (d *document) form(path, name string, doc formDoc, opt Options) study.Form {
 	f := study.Form{Name: name, Label: doc.Label, Log: doc.Log}
 	d.named(path, "form", name, identifier)
-	if indexOf(releaseTables, name) >= 0 {
+	if slices.Contains(releaseTables, name) {
 		d.errorf(path, "config.name_collision", "choose another name", "every release holds a table %q already", name)
 	}
 	seen := map[string]bool{}
@@ -199,7 +200,7 @@ func (d *document) field(path string, doc fieldDoc) study.Field {
 		if f.Precision < 1 || f.Precision > 18 || f.Scale > f.Precision {
 			d.errorf(path+".type", "config.wrong_type", "decimal(4,1) is 123.4; at most 18 digits", "a decimal has 1 to 18 digits, and no more decimals than digits")
 		}
-	} else if d.need(path+".type", doc.Type) && indexOf(fieldTypes, doc.Type) < 0 {
+	} else if d.need(path+".type", doc.Type) && !slices.Contains(fieldTypes, doc.Type) {
 		d.errorf(path+".type", "config.unknown_value", didYouMean(doc.Type, fieldTypes), "%q is not a field type", doc.Type)
 	}
 	for _, c := range doc.Choices {
