@@ -9,21 +9,24 @@ FUZZTIME ?= 10s
 COMPOSE  := .longitude/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test crash fuzz bench lint up generate generate-check tidy setup clean
+.PHONY: help demo build test crash fuzz bench lint up generate generate-check tidy clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup build ## the whole main job on a synthetic study; KEEP=1 leaves it serving
+demo: build ## the whole main job on a synthetic study; KEEP=1 leaves it serving
+	@./deploy/setup.sh postgres sshd
 	@./$(BIN) demo $(if $(KEEP),--keep)
 
 build: ## the one binary, as bin/longitude
 	@CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/longitude
 
-test: setup ## all tests, with the race detector, in random order
+test: ## all tests, with the race detector, in random order
+	@./deploy/setup.sh
 	@$(GO) test -race -shuffle=on ./...
 
-crash: setup ## kill -9 at every named point of the commit order, run again, compare
+crash: ## kill -9 at every named point of the commit order, run again, compare
+	@./deploy/setup.sh postgres sshd
 	@$(GO) test -count=1 -tags crash -run Crash ./cmd/... ./pipeline/... ./internal/postgres/...
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
@@ -34,7 +37,8 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
-bench: setup ## the measurements, against the machine's limits and the peers
+bench: ## the measurements, against the machine's limits and the peers
+	@./deploy/setup.sh postgres
 	@$(GO) run ./bench
 
 lint: ## what gofmt, go vet and golangci-lint find
@@ -63,9 +67,6 @@ generate-check: generate ## fail if a generated file is not what its source says
 
 tidy: ## go.mod and go.sum as the code needs them
 	@$(GO) mod tidy
-
-setup:
-	@./deploy/setup.sh
 
 clean: ## remove what was built
 	@rm -rf bin

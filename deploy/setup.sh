@@ -1,7 +1,10 @@
 #!/bin/sh
-# Sets up what the demo and the tests need beyond Go: PostgreSQL's server
-# programs and an OpenSSH server. Nothing is started, nothing is configured.
-# Run it again as often as you like; what is there already is left alone.
+# Sets up what Longitude's demo and tests need beyond Go. Nothing is started,
+# nothing is configured, and what is there already is left alone.
+#
+#   setup.sh                   everything
+#   setup.sh postgres sshd     PostgreSQL's server programs, an OpenSSH server: the demo
+#   setup.sh cc                a C compiler: the tests' race detector
 set -eu
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -37,11 +40,19 @@ as_root() {
 	fi
 }
 
+# apt installs packages, with fresh lists if the present ones do not do. What it
+# has to say is shown only when it fails.
 apt() {
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null 2>&1 && return 0
+	if apt_install "$@" >/dev/null 2>&1; then return; fi
 	say "refreshing the package lists"
-	as_root apt-get update -q >/dev/null
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null
+	output=$(as_root apt-get update -q 2>&1 && apt_install "$@" 2>&1) || {
+		printf '%s\n' "$output" >&2
+		exit 3
+	}
+}
+
+apt_install() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
 }
 
 # Only the programs are wanted. Debian would also create and start a cluster.
@@ -81,22 +92,56 @@ get_sshd() {
 	fi
 }
 
+get_cc() {
+	if command -v apt-get >/dev/null 2>&1; then
+		apt gcc libc6-dev
+	elif command -v dnf >/dev/null 2>&1; then
+		as_root dnf install -y -q gcc glibc-devel
+	elif command -v apk >/dev/null 2>&1; then
+		as_root apk add -q gcc musl-dev
+	else
+		say "no C compiler: install one (macOS: xcode-select --install)"
+		exit 3
+	fi
+}
+
 no_package_manager() {
 	say "no apt-get, dnf, apk or brew here: install PostgreSQL and an OpenSSH server yourself"
 	exit 3
 }
 
-if ! have_postgres; then
+need_postgres() {
+	if have_postgres; then return; fi
 	say "installing PostgreSQL"
 	get_postgres
-	have_postgres || { say "PostgreSQL was installed, but initdb is not where we look; set LONGITUDE_POSTGRES_BIN"; exit 3; }
-fi
-if ! have_sshd; then
-	say "installing an OpenSSH server"
-	get_sshd
-	have_sshd || { say "an OpenSSH server was installed, but sshd is not where we look"; exit 3; }
-fi
-# Where the system has not started sshd yet, its privilege separation folder is missing.
-if [ "$(id -u)" -eq 0 ] && [ "$(uname -s)" = Linux ] && [ ! -d /run/sshd ]; then
-	mkdir -p -m 0755 /run/sshd
-fi
+	have_postgres || { say "PostgreSQL was installed, but initdb is not where we look: set LONGITUDE_POSTGRES_BIN"; exit 3; }
+}
+
+need_sshd() {
+	if ! have_sshd; then
+		say "installing an OpenSSH server"
+		get_sshd
+		have_sshd || { say "an OpenSSH server was installed, but sshd is not where we look"; exit 3; }
+	fi
+	# Where no system has started sshd, its privilege separation folder is missing.
+	if [ "$(id -u)" -eq 0 ] && [ "$(uname -s)" = Linux ] && [ ! -d /run/sshd ]; then
+		mkdir -p -m 0755 /run/sshd
+	fi
+}
+
+need_cc() {
+	if command -v "${CC:-cc}" >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1; then return; fi
+	say "installing a C compiler"
+	get_cc
+}
+
+[ $# -gt 0 ] || set -- postgres sshd cc
+for need in "$@"; do
+	case $need in
+	postgres | sshd | cc) "need_$need" ;;
+	*)
+		say "unknown: $need (postgres, sshd or cc)"
+		exit 2
+		;;
+	esac
+done
