@@ -69,16 +69,12 @@ func (in *Ingester) pull(ctx context.Context, f *Feed, out *Outcome, actor strin
 // deliver takes one delivery through the commit order: landed, recorded in one
 // transaction, acknowledged.
 func (in *Ingester) deliver(ctx context.Context, f *Feed, d connectors.Delivery, out *Outcome, actor string) error {
-	landing, err := in.Landing(f.Study.Name)
-	if err != nil {
-		return err
-	}
-	object, err := land(ctx, landing, d)
+	object, err := land(ctx, f.Landing, d)
 	if err != nil {
 		return err
 	}
 	study.Reached(study.PointLanded)
-	counts, recorded, err := in.record(ctx, f, landing, object, d, out.Run, actor)
+	counts, recorded, err := in.record(ctx, f, object, d, out.Run, actor)
 	if err != nil {
 		return err
 	}
@@ -128,7 +124,7 @@ func catchUp(ctx context.Context, f *Feed, durable connectors.Cursor) error {
 }
 
 // record decodes a landed object and records everything that follows from it.
-func (in *Ingester) record(ctx context.Context, f *Feed, landing Landing, object study.Object, d connectors.Delivery, run int64, actor string) (study.Counts, bool, error) {
+func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d connectors.Delivery, run int64, actor string) (study.Counts, bool, error) {
 	tx, err := in.Store.BeginIngest(ctx, f.Study.Name)
 	if err != nil {
 		return study.Counts{}, false, err
@@ -147,7 +143,7 @@ func (in *Ingester) record(ctx context.Context, f *Feed, landing Landing, object
 		}
 		return study.Counts{}, false, tx.Commit(ctx)
 	}
-	counts, tree, err := in.fill(ctx, f, tx, landing, object, b.AsOf)
+	counts, tree, err := in.fill(ctx, f, tx, object, b.AsOf)
 	if err != nil {
 		return study.Counts{}, false, err
 	}
@@ -164,8 +160,8 @@ func (in *Ingester) record(ctx context.Context, f *Feed, landing Landing, object
 
 // fill reads the object once: rows are mapped, identity leaves at door 1, and
 // what stays is sorted by participant, judged and written.
-func (in *Ingester) fill(ctx context.Context, f *Feed, tx Ingest, landing Landing, object study.Object, asOf study.Date) (study.Counts, *merkle, error) {
-	r, err := landing.Open(ctx, object)
+func (in *Ingester) fill(ctx context.Context, f *Feed, tx Ingest, object study.Object, asOf study.Date) (study.Counts, *merkle, error) {
+	r, err := f.Landing.Open(ctx, object)
 	if err != nil {
 		return study.Counts{}, nil, err
 	}
@@ -210,9 +206,9 @@ func decode(ctx context.Context, f *Feed, r io.Reader, door *door, records *sort
 			}
 			bound = true
 		}
-		mapped.Drafts, mapped.Rejections, mapped.Counts = mapped.Drafts[:0], mapped.Rejections[:0], study.Counts{}
+		mapped.Reset()
 		mapper.Map(rows, &mapped)
-		if err := door.pass(ctx, &mapped, records); err != nil {
+		if err := door.pass(ctx, rows, &mapped, records); err != nil {
 			return counts, err
 		}
 		counts.Add(mapped.Counts)
@@ -253,8 +249,8 @@ type door struct {
 func (d *door) codes() map[int64]string { return d.code }
 
 // pass seals one batch of mapped rows.
-func (d *door) pass(ctx context.Context, m *transform.Mapped, records *sorter) error {
-	if err := d.resolve(ctx, m); err != nil {
+func (d *door) pass(ctx context.Context, rows *transform.Rows, m *transform.Mapped, records *sorter) error {
+	if err := d.resolve(ctx, rows, m); err != nil {
 		return err
 	}
 	for i := range m.Drafts {
@@ -276,7 +272,7 @@ func (d *door) pass(ctx context.Context, m *transform.Mapped, records *sorter) e
 
 // resolve turns the batch's unseen identifiers into participant numbers. An
 // identifier that cannot be one quarantines its records.
-func (d *door) resolve(ctx context.Context, m *transform.Mapped) error {
+func (d *door) resolve(ctx context.Context, rows *transform.Rows, m *transform.Mapped) error {
 	var sources []string
 	var sealed []study.SealedIdentity
 	refused := map[string]string{}
@@ -297,7 +293,7 @@ func (d *door) resolve(ctx context.Context, m *transform.Mapped) error {
 	}
 	for i := range m.Drafts {
 		if rule := refused[m.Drafts[i].Identity]; rule != "" {
-			refuse(m, i, rule, d.feed.Study)
+			refuse(m, i, rule, d.feed.Study, rows)
 		}
 	}
 	if len(sealed) == 0 {
@@ -306,11 +302,12 @@ func (d *door) resolve(ctx context.Context, m *transform.Mapped) error {
 	return d.number(ctx, sources, sealed)
 }
 
-func refuse(m *transform.Mapped, i int, rule string, s *study.Study) {
+// refuse quarantines a record whose participant identifier is none.
+func refuse(m *transform.Mapped, i int, rule string, s *study.Study, rows *transform.Rows) {
 	d := &m.Drafts[i]
 	m.Counts.Quarantined++
 	m.Rejections = append(m.Rejections, study.Rejection{Ordinal: d.Ordinal, Line: d.Line, Site: d.Site,
-		Form: s.Forms[d.Form].Name, Rule: rule, Records: 1, Raw: d.Raw})
+		Form: s.Forms[d.Form].Name, Rule: rule, Records: 1, Raw: rows.Raw[d.Ordinal-rows.First]})
 }
 
 // number asks storage for the participants behind the codes. Two spellings of

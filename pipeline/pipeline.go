@@ -61,18 +61,18 @@ type Observer interface {
 
 // Feed is one configured source, opened and ready to run.
 type Feed struct {
-	Study  *study.Study
-	Config *study.Source
-	Source connectors.Source
-	Format transform.Format
-	Intake *deid.Intake
-	Rules  *transform.Rules
+	Study   *study.Study
+	Config  *study.Source
+	Source  connectors.Source
+	Landing Landing
+	Format  transform.Format
+	Intake  *deid.Intake
+	Rules   *transform.Rules
 }
 
 // Ingester runs syncs.
 type Ingester struct {
 	Store    Store
-	Landing  func(study string) (Landing, error)
 	Observer Observer
 	Log      *slog.Logger
 	Now      func() time.Time

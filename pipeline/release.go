@@ -36,14 +36,21 @@ type Snapshot interface {
 	Close(ctx context.Context)
 }
 
-// Tables lays out judged participants as plain batches of the release's tables.
-type Tables interface {
+// Book lays out one release: judged participants as plain batches of its tables,
+// and what the release says of itself.
+type Book interface {
+	// Tables are all tables before door 2; every batch is of one of these very descriptions.
+	Tables() []*study.Table
 	// Add appends one participant's rows.
-	Add(p study.Participant, v *study.Judgement, records []study.CurrentRecord)
+	Add(p study.Participant, v *study.Judgement, records []study.CurrentRecord) error
 	// Take hands over the batches of all tables about participants and starts anew.
 	Take() []*study.Batch
-	// Static lays out the tables about no participant; released are the tables after door 2.
+	// Static lays out the tables about no participant; released are all tables after door 2.
 	Static(released []*study.Table, claim string) []*study.Batch
+	// Unaccounted is how many records read are neither released nor kept back for a reason.
+	Unaccounted() int64
+	Documents(released []*study.Table, claim string, parts map[string][]deid.Artifact) ([]deid.Artifact, error)
+	Envelope(claim string, documents, parts []deid.Artifact) (deid.Artifact, error)
 }
 
 // PartFormat writes table parts and reads them back with an independent reader.
@@ -53,12 +60,6 @@ type PartFormat interface {
 	ReadBack(ctx context.Context, a deid.Artifact, t *study.Table) error
 }
 
-// Papers writes what a release says of itself.
-type Papers interface {
-	Documents(ctx context.Context, plan study.ReleasePlan, claim string, released []*study.Table, parts map[string][]deid.Artifact) ([]deid.Artifact, error)
-	Envelope(plan study.ReleasePlan, claim string, documents, parts []deid.Artifact) (deid.Artifact, error)
-}
-
 // Releaser builds and publishes releases of one study.
 type Releaser struct {
 	Study     *study.Study
@@ -66,9 +67,8 @@ type Releaser struct {
 	Store     ReleaseStore
 	Rules     *transform.Rules
 	Recipient *deid.Recipient
-	Tables    func(plan study.ReleasePlan) Tables
+	Book      func(plan study.ReleasePlan) (Book, error)
 	Format    PartFormat
-	Papers    Papers
 	Sinks     map[string]sinks.Sink
 	Progress  func(stage string, done, total int)
 	Observer  Observer
@@ -122,26 +122,30 @@ func (r *Releaser) build(ctx context.Context, asOf study.Date, actor string, out
 	if out.Plan, err = r.Store.PlanRelease(ctx, r.Study.Name, asOf, r.Policy, r.Now()); err != nil {
 		return err
 	}
-	built, err := r.parts(ctx, out.Plan, dir)
+	book, err := r.Book(out.Plan)
+	if err != nil {
+		return err
+	}
+	built, err := r.parts(ctx, out.Plan, book, dir)
 	if err != nil {
 		return err
 	}
 	study.Reached(study.PointPartsBuilt)
-	if err := r.gates(ctx, out.Plan, built); err != nil {
+	if err := gates(out.Plan, book, built); err != nil {
 		return err
 	}
 	study.Reached(study.PointBeforeApproval)
-	documents, err := r.Papers.Documents(ctx, out.Plan, built.claim, built.released, built.parts)
+	documents, err := book.Documents(built.released, built.claim, built.parts)
 	if err != nil {
 		return err
 	}
 	files := built.all()
-	envelope, err := r.Papers.Envelope(out.Plan, built.claim, documents, files)
+	envelope, err := book.Envelope(built.claim, documents, files)
 	if err != nil {
 		return err
 	}
 	for _, name := range sortedNames(r.Sinks) {
-		p, err := r.publish(ctx, name, out.Plan, append(files, documents...), envelope, built)
+		p, err := r.publish(ctx, name, out.Plan, slices.Concat(files, documents), envelope, built)
 		if err != nil {
 			return err
 		}
@@ -180,7 +184,7 @@ type person struct {
 	released string
 }
 
-func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, dir string) (*built, error) {
+func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, book Book, dir string) (*built, error) {
 	snapshot, err := r.Store.OpenSnapshot(ctx, plan)
 	if err != nil {
 		return nil, err
@@ -195,8 +199,11 @@ func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, dir string
 		people[i] = person{p.ID, r.Recipient.Participant(p.Code)}
 	}
 	slices.SortFunc(people, func(a, b person) int { return strings.Compare(a.released, b.released) })
-	b := &built{parts: map[string][]deid.Artifact{}, participants: len(people)}
-	w := &partWriter{r: r, dir: dir, tables: r.Tables(plan), asOf: plan.AsOf, built: b}
+	b, err := r.begin(book, len(people))
+	if err != nil {
+		return nil, err
+	}
+	w := &partWriter{r: r, dir: dir, book: book, asOf: plan.AsOf, built: b}
 	buckets := split(people)
 	for i, bucket := range buckets {
 		if err := w.bucket(ctx, snapshot, bucket, i); err != nil {
@@ -204,8 +211,27 @@ func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, dir string
 		}
 		r.Progress("parts", i+1, len(buckets))
 	}
+	for _, batch := range book.Static(b.released, b.claim) {
+		if err := w.write(ctx, batch, 0); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// begin projects every table through door 2, which computes the claim, and
+// refuses a release that would claim too much before anything is built.
+func (r *Releaser) begin(book Book, participants int) (*built, error) {
+	b := &built{parts: map[string][]deid.Artifact{}, participants: participants}
+	for _, t := range book.Tables() {
+		released, err := r.Recipient.Project(t)
+		if err != nil {
+			return nil, err
+		}
+		b.released = append(b.released, released)
+	}
 	b.claim = r.Recipient.Claim()
-	return b, w.static(ctx)
+	return b, r.Recipient.Check()
 }
 
 // split cuts people, sorted by released id, into a power of two of ranges of
@@ -239,11 +265,11 @@ func bucketOf(released string, bits int) int {
 }
 
 type partWriter struct {
-	r      *Releaser
-	dir    string
-	tables Tables
-	asOf   study.Date
-	built  *built
+	r     *Releaser
+	dir   string
+	book  Book
+	asOf  study.Date
+	built *built
 }
 
 // bucket writes one part of every table about participants.
@@ -253,7 +279,7 @@ func (w *partWriter) bucket(ctx context.Context, s Snapshot, people []person, pa
 			return err
 		}
 	}
-	for _, b := range w.tables.Take() {
+	for _, b := range w.book.Take() {
 		if err := w.write(ctx, b, part); err != nil {
 			return err
 		}
@@ -277,7 +303,9 @@ func (w *partWriter) judge(ctx context.Context, s Snapshot, people []person) err
 	}
 	for i := range histories {
 		verdict := w.r.Rules.Judge(histories[i], nil, w.asOf)
-		w.tables.Add(verdict.Participant, &verdict, records[i])
+		if err := w.book.Add(verdict.Participant, &verdict, records[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -301,38 +329,28 @@ func (w *partWriter) write(ctx context.Context, b *study.Batch, part int) error 
 	if err := w.r.Format.ReadBack(ctx, a, released); err != nil {
 		return err
 	}
-	if _, seen := w.built.parts[released.Name]; !seen {
-		w.built.released = append(w.built.released, released)
-	}
 	w.built.parts[released.Name] = append(w.built.parts[released.Name], a)
 	return nil
 }
 
-func (w *partWriter) static(ctx context.Context) error {
-	for _, b := range w.tables.Static(w.built.released, w.built.claim) {
-		if err := w.write(ctx, b, 0); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// gates refuse a release that would be wrong or would claim too much.
-func (r *Releaser) gates(_ context.Context, plan study.ReleasePlan, b *built) error {
-	if err := r.Recipient.Check(); err != nil {
-		return err
+// gates refuse a release that would be wrong.
+func gates(plan study.ReleasePlan, book Book, b *built) error {
+	defect := func(code, what string) error {
+		return &study.Error{Code: code, Op: "release " + plan.ID + " " + what, Exit: study.ExitBlocked,
+			Hint: "nothing was published; this is a defect of Longitude, please report it"}
 	}
 	if rows, records := plan.Counts.Unaccounted(); rows != 0 || records != 0 {
-		return &study.Error{Code: "release.unbalanced", Op: "release " + plan.ID + " is built from batches whose counts do not balance",
-			Exit: study.ExitBlocked, Hint: "this is a defect of Longitude: please report it"}
+		return defect("release.unbalanced", "is built from batches whose counts do not balance")
+	}
+	if book.Unaccounted() != 0 {
+		return defect("release.unaccounted", "would lose records without a reason")
 	}
 	var people int64
 	for _, a := range b.parts["participants"] {
 		people += a.Rows()
 	}
 	if people > int64(b.participants) {
-		return &study.Error{Code: "release.participants", Op: "release " + plan.ID + " would hold more participants than the study",
-			Exit: study.ExitBlocked, Hint: "this is a defect of Longitude: please report it"}
+		return defect("release.participants", "would hold more participants than the study")
 	}
 	return nil
 }

@@ -20,10 +20,10 @@ func (p *person) spoil(o Options) {
 		case draw < 3.5:
 			p.correct(i, e.day+study.Date(p.between(0, 9)))
 		case draw < 6.5 && e.day <= o.Until:
-			p.correct(i, o.Until+study.Date(p.between(1, untilSecond)))
+			p.correct(i, o.Until+study.Date(p.between(1, Second)))
 		}
 	}
-	if p.withdrawn.Known() && p.withdrawn > o.Until && p.withdrawn <= o.Until+untilSecond {
+	if p.withdrawn.Known() && p.withdrawn > o.Until && p.withdrawn <= o.Until+Second {
 		p.announceWithdrawal()
 	}
 	p.plantIdentifiers()
@@ -89,7 +89,7 @@ func (p *person) breakRow(e *entry, o Options) {
 	}
 	e.bad = kind
 	if kind != BadForm && p.chance(50) && e.day <= o.Until { // half of them are put right later
-		p.repair(*e, o.Until+study.Date(p.between(1, untilSecond)))
+		p.repair(*e, o.Until+study.Date(p.between(1, Second)))
 	}
 }
 

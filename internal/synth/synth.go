@@ -20,8 +20,8 @@ import (
 	"longitude/study"
 )
 
-// untilSecond is the time between the two deliveries, in days.
-const untilSecond = 30
+// Second is the time between the two deliveries, in days.
+const Second = 30
 
 // Options of Generate. The zero value is the demo's study.
 type Options struct {
@@ -37,6 +37,7 @@ type Options struct {
 // are counted where they are first delivered, and only for participants whose
 // consent form has been delivered by then, because others are held, not judged.
 type Truth struct {
+	Date         study.Date // of the delivery
 	Files        []File
 	Rows         int            // data rows in all files, faulty ones included
 	Participants int            // participants with at least one row here
@@ -73,9 +74,9 @@ func Generate(dir string, o Options) (Truth, error) {
 	}
 	d := delivery{options: o, from: study.NoDate, to: o.Until}
 	if o.Delivery == 2 {
-		d.from, d.to = o.Until, o.Until+untilSecond
+		d.from, d.to = o.Until, o.Until+Second
 	}
-	d.truth.Bad = map[string]int{}
+	d.truth.Date, d.truth.Bad = d.to, map[string]int{}
 	d.files = make([]fileContent, o.Sites*len(forms))
 	for i := range o.Participants {
 		d.add(newPerson(o, i))

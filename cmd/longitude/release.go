@@ -1,0 +1,322 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"longitude/deid"
+	"longitude/internal/columnar"
+	"longitude/internal/release"
+	"longitude/internal/status"
+	"longitude/pipeline"
+	"longitude/sinks"
+	sinklist "longitude/sinks/all"
+	"longitude/study"
+	"longitude/transform"
+)
+
+func (a *app) releaseCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "release", Short: "Build, list and verify releases"}
+	cmd.AddCommand(a.releaseBuildCommand(), a.releaseListCommand(), a.releaseVerifyCommand())
+	return cmd
+}
+
+func (a *app) releaseBuildCommand() *cobra.Command {
+	var asOf string
+	cmd := &cobra.Command{
+		Use: "build [STUDY]", Short: "Build and publish a release", Args: cobra.MaximumNArgs(1),
+		Long: `Judges everything recorded so far on the as-of date, takes it through the release
+rules, checks it and publishes it. Interrupted, it can be run again: the same plan
+gives the same bytes.
+
+` + exitCodes,
+		Example: "  longitude release build\n  longitude release build amd-obs-01 --as-of 2026-03-01",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open(cmd.Context(), needDatabase)
+			if err != nil {
+				return err
+			}
+			defer h.close()
+			s, err := h.study(strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			date, err := h.asOf(s, asOf)
+			if err != nil {
+				return err
+			}
+			built, err := h.build(cmd.Context(), s, date, "command")
+			if err != nil {
+				return err
+			}
+			return a.printRelease(s, built)
+		},
+	}
+	cmd.Flags().StringVar(&asOf, "as-of", "", "judge visits on this date, YYYY-MM-DD (default: today at the study)")
+	return cmd
+}
+
+// asOf reads a date, or answers today where the study is.
+func (h *house) asOf(s *study.Study, text string) (study.Date, error) {
+	if text == "" {
+		loc, err := time.LoadLocation(s.Timezone)
+		if err != nil {
+			loc = time.UTC
+		}
+		return study.DateOf(h.now(), loc), nil
+	}
+	d, ok := study.ParseDate(text)
+	if !ok {
+		return d, &study.Error{Code: "usage.date", Op: "--as-of is not a date", Exit: study.ExitUsage, Hint: "write it as YYYY-MM-DD"}
+	}
+	return d, nil
+}
+
+func (a *app) printRelease(s *study.Study, r pipeline.Release) error {
+	if r.Busy {
+		a.progress("%s: a release is being built elsewhere", s.Name)
+		return nil
+	}
+	var rows [][]string
+	for _, p := range r.Publications {
+		rows = append(rows, []string{r.Plan.ID, p.Sink, p.Claim, strconv.Itoa(p.Tables), strconv.FormatInt(p.Rows, 10),
+			strconv.FormatInt(p.Bytes, 10), p.Location})
+	}
+	return a.print(r, []string{"release", "sink", "claim", "tables", "rows", "bytes", "location"}, rows)
+}
+
+// series is the release series of a study: the domain of its released codes.
+const series = "main"
+
+// build makes one release of a study.
+func (h *house) build(ctx context.Context, s *study.Study, asOf study.Date, trigger string) (pipeline.Release, error) {
+	recipient, err := deid.NewRecipient(s, series, h.ring)
+	if err != nil {
+		return pipeline.Release{}, err
+	}
+	targets, err := h.sinks(s)
+	if err != nil {
+		return pipeline.Release{}, err
+	}
+	if err := h.writePolicy(s); err != nil {
+		return pipeline.Release{}, err
+	}
+	format := &columnar.Format{}
+	r := &pipeline.Releaser{Study: s, Policy: h.policy(), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
+		Book:   func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(s, plan) },
+		Format: format, Sinks: targets, Observer: h.observer, Log: h.a.log, Now: h.now, TempDir: h.temp(),
+		Progress: func(stage string, done, total int) {
+			if done == total || done%16 == 0 {
+				h.a.progress("%s: %s %d of %d", s.Name, stage, done, total)
+			}
+		}}
+	return r.Build(ctx, asOf, trigger)
+}
+
+// policy identifies everything besides data and protocol that shapes a
+// release's bytes.
+func (h *house) policy() study.Digest {
+	return sha256.Sum256([]byte(series + "|" + strconv.Itoa(h.ring.Version()) + "|" + columnar.Writer))
+}
+
+// sinks opens the places where a study's releases go.
+func (h *house) sinks(s *study.Study) (map[string]sinks.Sink, error) {
+	out := map[string]sinks.Sink{}
+	to := s.Releases.To
+	if len(to) == 0 {
+		to = []string{"local"}
+	}
+	for _, spec := range sinklist.Specs() {
+		if !slices.Contains(to, spec.Type) {
+			continue
+		}
+		sink, err := spec.Open(sinks.Runtime{DataDir: h.cfg.Service.DataDir})
+		if err != nil {
+			return nil, err
+		}
+		out[spec.Type] = sink
+	}
+	if len(out) < len(to) {
+		return nil, &study.Error{Code: "sink.unknown", Op: "study " + s.Name + " publishes to a place that this program does not know", Exit: study.ExitUsage,
+			Hint: "list only sinks of this version under releases.to"}
+	}
+	return out, nil
+}
+
+// book is one release on its way: the builder of its rows and the writer of its
+// documents, over the same plan.
+type book struct {
+	*release.Builder
+	h        *house
+	study    *study.Study
+	plan     release.Plan
+	previous *release.Manifest
+	envelope study.Digest // of the previous release
+}
+
+func (h *house) book(s *study.Study, plan study.ReleasePlan) (*book, error) {
+	b := &book{Builder: release.NewBuilder(s, plan.AsOf, plan.Cutoff), h: h, study: s,
+		plan: release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}}}
+	for mapping, digest := range plan.Mappings {
+		b.plan.Digests["mapping:"+mapping] = digest
+	}
+	if plan.PreviousLocation != "" {
+		if err := b.readPrevious(strings.TrimPrefix(plan.PreviousLocation, "file://")); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// readPrevious reads what the changelog and the chain need of the release before.
+func (b *book) readPrevious(dir string) error {
+	missing := func() error {
+		return &study.Error{Code: "release.previous_missing", Op: "release " + b.plan.Previous + " cannot be read; the new one continues it",
+			Exit: study.ExitEnvironment, Hint: "put its folder back where it was published"}
+	}
+	manifest, err := os.ReadFile(filepath.Join(dir, "datapackage.json"))
+	if err != nil {
+		return missing()
+	}
+	envelope, err := os.ReadFile(filepath.Join(dir, "release.dsse.json"))
+	if err != nil {
+		return missing()
+	}
+	b.envelope = sha256.Sum256(envelope)
+	b.previous, err = release.ParseManifest(manifest)
+	return err
+}
+
+func (b *book) Add(p study.Participant, v *study.Judgement, records []study.CurrentRecord) error {
+	return b.Builder.Add(release.Subject{Participant: p, Judgement: *v, Records: records})
+}
+
+func (b *book) Static(released []*study.Table, claim string) []*study.Batch {
+	b.plan.Claim = claim
+	return b.Builder.Static(b.plan, released)
+}
+
+func (b *book) Unaccounted() int64 { return b.Tally().Unaccounted() }
+
+func (b *book) Documents(released []*study.Table, claim string, parts map[string][]deid.Artifact) ([]deid.Artifact, error) {
+	b.plan.Claim, b.plan.Tally = claim, b.Tally()
+	return release.Documents(b.plan, b.study, released, parts, b.previous)
+}
+
+func (b *book) Envelope(claim string, documents, parts []deid.Artifact) (deid.Artifact, error) {
+	keyID, signer, err := b.h.ring.Signer(b.study.Name)
+	if err != nil {
+		return deid.Artifact{}, err
+	}
+	b.plan.Claim = claim
+	return release.Envelope(b.plan, documents, parts, b.envelope, signer, keyID, b.plan.PlannedAt)
+}
+
+func (a *app) releaseListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list [STUDY]", Short: "List releases, newest first", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			h, err := a.open(cmd.Context(), needDatabase)
+			if err != nil {
+				return err
+			}
+			defer h.close()
+			list, err := h.store.Releases(cmd.Context(), strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			return a.print(list, []string{"release", "state", "as of", "claim", "tables", "rows", "bytes", "location"}, releaseRows(list))
+		},
+	}
+}
+
+func releaseRows(list []status.Release) [][]string {
+	var rows [][]string
+	for _, r := range list {
+		rows = append(rows, []string{r.ID, r.State, r.AsOf, r.Claim, strconv.Itoa(r.Tables), strconv.FormatInt(r.Rows, 10),
+			strconv.FormatInt(r.Bytes, 10), r.Location})
+	}
+	return rows
+}
+
+func (a *app) releaseVerifyCommand() *cobra.Command {
+	var policy string
+	cmd := &cobra.Command{
+		Use: "verify PATH", Short: "Check a release offline, against a pinned policy", Args: cobra.ExactArgs(1),
+		Long: `Needs neither network nor database, only the release's folder and the policy that
+says whose signature counts. Take the policy from where the release's owner
+publishes it, never from the release.
+
+Exits 0 when the release is sound, 5 when it was tampered with, 3 when it could not be checked.`,
+		Example: "  longitude release verify .longitude/releases/amd-obs-01/amd_obs_01_r001 --policy .longitude/policy/amd-obs-01.json",
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.verify(args[0], policy)
+		},
+	}
+	cmd.Flags().StringVar(&policy, "policy", "", "policy file with the public keys that count (required)")
+	_ = cmd.MarkFlagRequired("policy")
+	return cmd
+}
+
+func (a *app) verify(dir, policyFile string) error {
+	policy, err := release.ReadPolicy(policyFile)
+	if err != nil {
+		return err
+	}
+	report, err := release.Verify(dir, policy)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, f := range report.Findings {
+		rows = append(rows, []string{f.Code, f.Path, f.Message})
+	}
+	if report.Sound() {
+		rows = append(rows, []string{"sound", "", "every file is as signed"})
+	}
+	if err := a.print(report, []string{"finding", "file", "what"}, rows); err != nil {
+		return err
+	}
+	return report.Err()
+}
+
+// verified is nil for a sound release.
+func verified(dir, policyFile string) error {
+	policy, err := release.ReadPolicy(policyFile)
+	if err != nil {
+		return err
+	}
+	report, err := release.Verify(dir, policy)
+	if err != nil {
+		return err
+	}
+	return report.Err()
+}
+
+// policyFile is where the policy of a study's releases is written, for its owner
+// to publish out of band.
+func policyFile(dataDir, studyName string) string {
+	return filepath.Join(dataDir, "policy", studyName+".json")
+}
+
+// writePolicy writes down whose signature counts for a study's releases.
+func (h *house) writePolicy(s *study.Study) error {
+	keyID, public, err := h.ring.Public(s.Name)
+	if err != nil {
+		return err
+	}
+	file := policyFile(h.cfg.Service.DataDir, s.Name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return &study.Error{Code: "release.policy", Op: "cannot write the verification policy", Exit: study.ExitEnvironment,
+			Hint: "set service.data_dir to a folder this user may write to"}
+	}
+	return release.WritePolicy(file, release.NewPolicy(keyID, public))
+}

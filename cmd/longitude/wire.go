@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"longitude/connectors"
+	connectorlist "longitude/connectors/all"
+	"longitude/deid"
+	"longitude/internal/config"
+	"longitude/internal/keys"
+	"longitude/internal/landing"
+	"longitude/internal/localpg"
+	"longitude/internal/objectstore"
+	"longitude/internal/postgres"
+	"longitude/pipeline"
+	"longitude/study"
+	"longitude/transform"
+	formatlist "longitude/transform/formats/all"
+)
+
+// house is everything put together: the only place where the rooms meet.
+type house struct {
+	a        *app
+	cfg      *config.Config
+	store    *postgres.Store
+	urls     postgres.URLs
+	ring     *keys.Ring
+	observer pipeline.Observer
+	now      func() time.Time
+	closers  []func()
+}
+
+// need says how much of the house a command uses.
+type need int
+
+const (
+	needConfig   need = iota // the documents, valid
+	needDatabase             // and the database, migrated, with the studies registered
+)
+
+// open reads the configuration and connects what the command needs.
+func (a *app) open(ctx context.Context, n need) (*house, error) {
+	h := &house{a: a, observer: terminal{a: a}, now: time.Now}
+	var findings []config.Finding
+	h.cfg, findings = config.Load(a.dir, a.configOptions())
+	if config.Failed(findings) {
+		return nil, a.refuse(findings)
+	}
+	if n == needConfig {
+		return h, nil
+	}
+	if findings := h.cfg.ResolveService(); config.Failed(findings) {
+		return nil, a.refuse(findings)
+	}
+	if err := h.connect(ctx); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// refuse prints all findings and ends with the exit code of a configuration error.
+func (a *app) refuse(findings []config.Finding) error {
+	for _, f := range findings {
+		fmt.Fprintln(a.err, f.String())
+	}
+	return exitWith(study.ExitUsage)
+}
+
+func (a *app) configOptions() config.Options {
+	opt := config.Options{Connectors: map[string]config.ConnectorSpec{}, Formats: map[string]func(study.FormatSpec) map[string]string{},
+		CheckExpr: transform.CheckExpr}
+	for _, s := range connectorlist.Specs() {
+		opt.Connectors[s.Type] = config.ConnectorSpec{New: s.Config, Validate: func(c any) []config.KeyFinding {
+			var out []config.KeyFinding
+			for _, f := range s.Validate(c) {
+				out = append(out, config.KeyFinding(f))
+			}
+			return out
+		}}
+	}
+	for name, f := range formatlist.Formats() {
+		opt.Formats[name] = f.Check
+	}
+	return opt
+}
+
+func (h *house) close() {
+	for _, c := range slices.Backward(h.closers) {
+		c()
+	}
+	h.closers = nil
+}
+
+// database answers the URLs to connect with, starting the private cluster when
+// none is configured.
+func (h *house) database(ctx context.Context) (postgres.URLs, error) {
+	db := h.cfg.Service.Database
+	if !db.Local() {
+		return postgres.URLs(db), nil
+	}
+	cluster, err := localpg.Start(ctx, filepath.Join(h.cfg.Service.DataDir, "postgres"), localpg.Options{
+		Notice: func(line string) { h.a.progress("%s", line) }})
+	if err != nil {
+		return postgres.URLs{}, err
+	}
+	h.closers = append(h.closers, func() { _ = cluster.Stop() })
+	if err := cluster.CreateDatabase(ctx, "longitude"); err != nil {
+		return postgres.URLs{}, err
+	}
+	url := cluster.URL("longitude")
+	return postgres.URLs{Owner: url, App: url, Vault: url, Release: url}, nil
+}
+
+func (h *house) connect(ctx context.Context) error {
+	if err := os.MkdirAll(h.temp(), 0o700); err != nil {
+		return &study.Error{Code: "service.data_dir", Op: "cannot write to the data folder", Exit: study.ExitEnvironment,
+			Hint: "set service.data_dir to a folder this user may write to"}
+	}
+	var err error
+	if h.urls, err = h.database(ctx); err != nil {
+		return err
+	}
+	if err := h.migrate(ctx); err != nil {
+		return err
+	}
+	if h.store, err = postgres.Open(ctx, h.urls, software()); err != nil {
+		return err
+	}
+	h.closers = append(h.closers, h.store.Close)
+	if h.ring, err = keys.Open(h.cfg.Service.Keys); err != nil {
+		return err
+	}
+	return h.register(ctx)
+}
+
+// migrate keeps the private cluster current; a database of somebody else's is
+// only ever migrated by the command of that name.
+func (h *house) migrate(ctx context.Context) error {
+	if h.cfg.Service.Database.Local() {
+		_, err := postgres.Migrate(ctx, h.urls.Owner)
+		return err
+	}
+	pending, err := postgres.Pending(ctx, h.urls.Owner)
+	if err == nil && pending {
+		return &study.Error{Code: "database.outdated", Op: "the database's schema is older than this program", Exit: study.ExitEnvironment,
+			Hint: "run `longitude migrate`"}
+	}
+	return err
+}
+
+func (h *house) register(ctx context.Context) error {
+	for _, s := range h.cfg.Studies {
+		if err := h.ring.Ensure(s.Name); err != nil {
+			return err
+		}
+		var docs []postgres.Document
+		for _, d := range h.cfg.Documents(s.Name) {
+			docs = append(docs, postgres.Document(d))
+		}
+		if err := h.store.Register(ctx, s, docs); err != nil {
+			return err
+		}
+	}
+	var sources []postgres.ConfiguredSource
+	for _, s := range h.cfg.Sources {
+		sources = append(sources, postgres.ConfiguredSource{Name: s.Name, Study: s.Study, Connector: s.Connector, Cron: s.Schedule.Cron})
+	}
+	h.store.Configure(sources)
+	return nil
+}
+
+// temp is where sorting and building happen; what is in it may be deleted when
+// nothing runs.
+func (h *house) temp() string { return filepath.Join(h.cfg.Service.DataDir, "tmp") }
+
+// sources answers the named sources, or all.
+func (h *house) sources(names []string) ([]*config.SourceConfig, error) {
+	if len(names) == 0 {
+		return h.cfg.Sources, nil
+	}
+	var out []*config.SourceConfig
+	for _, name := range names {
+		i := slices.IndexFunc(h.cfg.Sources, func(s *config.SourceConfig) bool { return s.Name == name })
+		if i < 0 {
+			return nil, &study.Error{Code: "source.unknown", Op: "there is no source " + name, Exit: study.ExitUsage,
+				Hint: "`longitude status` lists the sources"}
+		}
+		out = append(out, h.cfg.Sources[i])
+	}
+	return out, nil
+}
+
+// study answers the named study, or the only one.
+func (h *house) study(name string) (*study.Study, error) {
+	if name == "" && len(h.cfg.Studies) == 1 {
+		return h.cfg.Studies[0], nil
+	}
+	for _, s := range h.cfg.Studies {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	hint := "name one of:"
+	for _, s := range h.cfg.Studies {
+		hint += " " + s.Name
+	}
+	return nil, &study.Error{Code: "study.unknown", Op: "no such study, or several and none was named", Exit: study.ExitUsage, Hint: hint}
+}
+
+// source opens the connection of one source.
+func (h *house) source(src *config.SourceConfig, digest func(string) string) (connectors.Source, error) {
+	if findings := src.Resolve(); config.Failed(findings) {
+		return nil, h.a.refuse(findings)
+	}
+	for _, spec := range connectorlist.Specs() {
+		if spec.Type == src.Connector {
+			return spec.Open(src.ConnectorConfig, connectors.Runtime{Digest: digest, Now: h.now, Sleep: sleep,
+				Log: h.a.log, Dir: filepath.Dir(src.File)})
+		}
+	}
+	return nil, &study.Error{Code: "source.connector", Op: "source " + src.Name + " names no connector of this program", Exit: study.ExitUsage}
+}
+
+// feed makes a source ready to run.
+func (h *house) feed(src *config.SourceConfig) (*pipeline.Feed, error) {
+	s, err := h.study(src.Study)
+	if err != nil {
+		return nil, err
+	}
+	intake, err := deid.NewIntake(s, &src.Source, h.ring, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := objectstore.Open(h.cfg.Service.Landing)
+	if err != nil {
+		return nil, err
+	}
+	landed, err := landing.New(objects, h.ring, s.Name)
+	if err != nil {
+		return nil, err
+	}
+	source, err := h.source(src, intake.NameDigest)
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline.Feed{Study: s, Config: &src.Source, Source: source, Landing: landed, Format: formatlist.Formats()[src.Format.Type],
+		Intake: intake, Rules: transform.NewRules(s)}, nil
+}
+
+func (h *house) ingester() *pipeline.Ingester {
+	return &pipeline.Ingester{Store: storage{h.store}, Observer: h.observer, Log: h.a.log,
+		Now: h.now, Sleep: sleep, Random: mathrand.Int64N, TempDir: h.temp()}
+}
+
+// sync runs one source once.
+func (h *house) sync(ctx context.Context, src *config.SourceConfig, trigger string) (pipeline.Outcome, error) {
+	f, err := h.feed(src)
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
+	defer func() { _ = f.Source.Close() }()
+	return h.ingester().Sync(ctx, f, trigger)
+}
+
+// storage gives pipeline its view of the database: the same methods, with
+// pipeline's own names for what they return.
+type storage struct{ *postgres.Store }
+
+func (s storage) BeginIngest(ctx context.Context, studyName string) (pipeline.Ingest, error) {
+	tx, err := s.Store.BeginIngest(ctx, studyName)
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}
+
+func (s storage) OpenSnapshot(ctx context.Context, plan study.ReleasePlan) (pipeline.Snapshot, error) {
+	snapshot, err := s.Store.OpenSnapshot(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	return snapshot, nil
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func codeOf(err error) string {
+	var e *study.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return "internal"
+}
