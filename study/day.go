@@ -1,22 +1,28 @@
 package study
 
-// Baseline is the index in Visits of the visit whose actual date is the anchor
-// of a participant: the type named "baseline", else the first one on the
-// protocol's first day (0 elapsed, 1 in CDISC); -1 when there is none.
+// Baseline is the index in Visits of the visit type that days and windows count
+// from unless it says otherwise: the one named "baseline", else the first one on
+// the anchor's own day (0 elapsed, 1 in CDISC); -1 when there is none. The
+// actual date of its visit is the participant's anchor.
 func (s *Study) Baseline() int {
 	if i := s.VisitIndex("baseline"); i >= 0 {
 		return i
 	}
-	first := 0
-	if s.Days == CDISC {
-		first = 1
-	}
 	for i := range s.Visits {
-		if s.Visits[i].Day == first {
+		if v := &s.Visits[i]; v.HasWindow && v.Anchor == "" && s.Days.Elapsed(v.Day) == 0 {
 			return i
 		}
 	}
 	return -1
+}
+
+// Elapsed turns a target day of the protocol into days from the anchor. CDISC
+// counts the anchor as day 1 and the day before it as day -1; there is no day 0.
+func (c DayConvention) Elapsed(day int) int {
+	if c == CDISC && day > 0 {
+		return day - 1
+	}
+	return day
 }
 
 // StudyDay numbers d as CDISC does: the anchor is day 1, the day before it -1,

@@ -19,7 +19,7 @@ type Rules struct {
 
 // NewRules compiles the protocol of s, which config has validated.
 func NewRules(s *study.Study) *Rules {
-	r := &Rules{study: s, slots: make([]slot, len(s.Visits)), baseline: baselineOf(s), enrolment: -1, consent: -1}
+	r := &Rules{study: s, slots: make([]slot, len(s.Visits)), baseline: s.Baseline(), enrolment: -1, consent: -1}
 	if s.Enrolment.Kind == "form" {
 		r.enrolment = s.FormIndex(s.Enrolment.Form)
 	}

@@ -28,7 +28,7 @@ type expectedForm struct {
 
 func newSlot(s *study.Study, i, baseline int) slot {
 	v := &s.Visits[i]
-	t := slot{name: v.Name, offset: elapsed(s.Days, v.Day), before: v.Before, after: v.After,
+	t := slot{name: v.Name, offset: s.Days.Elapsed(v.Day), before: v.Before, after: v.After,
 		targeted: !v.NoTarget, windowed: v.HasWindow, required: v.Required, anchor: baseline}
 	if v.Anchor != "" {
 		t.anchor = s.VisitIndex(v.Anchor)
@@ -45,26 +45,6 @@ func newSlot(s *study.Study, i, baseline int) slot {
 		t.forms = append(t.forms, expectedForm{form, f.Form, f.Critical, expect})
 	}
 	return t
-}
-
-// elapsed turns a target day into days from the anchor. CDISC counts the anchor
-// as day 1 and the day before it as day -1; there is no day 0.
-func elapsed(days study.DayConvention, day int) int {
-	if days == study.CDISC && day > 0 {
-		return day - 1
-	}
-	return day
-}
-
-// baselineOf is the visit type that windows count from unless they say
-// otherwise: the one named baseline, else the first on the anchor's own day.
-func baselineOf(s *study.Study) int {
-	if i := s.VisitIndex("baseline"); i >= 0 {
-		return i
-	}
-	return slices.IndexFunc(s.Visits, func(v study.VisitType) bool {
-		return v.HasWindow && v.Anchor == "" && elapsed(s.Days, v.Day) == 0
-	})
 }
 
 // anchor is the date that the days of slot t count from, or NoDate: a missing or

@@ -148,7 +148,7 @@ func acuityColumns(c study.Column) []study.Column {
 		n.Name, n.Label, n.Kind, n.Transform, n.Description = c.Name+suffix, c.Label+": "+label, kind, transform, description
 		return n
 	}
-	logMAR := column("_logmar", "logMAR", "logmar", "Logarithm of the minimum angle of resolution; 0 is 20/20, higher is worse; NULL off the chart.", study.FloatKind)
+	logMAR := column("_logmar", "logMAR", "logmar", "Logarithm of the minimum angle of resolution; 0 is 20/20, higher is worse; four decimals; NULL off the chart.", study.FloatKind)
 	letters := column("_letters", "letters", "letters", "ETDRS letters, 85 − 50·logMAR rounded; NULL off the chart.", study.Int64Kind)
 	logMAR.Unit, letters.Unit = "logMAR", "letters"
 	offChart := column("_offchart", "off the chart", "identity", "Reading below the chart; a value, not missing.", study.TextKind)
@@ -243,7 +243,8 @@ func readAcuity(out []study.Vector, text string) (string, bool) {
 	out[0].AppendText(a.Original())
 	out[1].AppendText(a.Scale())
 	if v, on := a.LogMAR(); on {
-		out[2].AppendFloat(v)
+		// Four decimals are finer than any chart, and the same on every processor.
+		out[2].AppendFloat(math.Round(v*1e4) / 1e4)
 	} else {
 		out[2].AppendNull(study.FloatKind)
 	}

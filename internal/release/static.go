@@ -28,10 +28,7 @@ func scheduleBatch(t *study.Table, s *study.Study) *study.Batch {
 	batch := newBatch(t)
 	for i := range s.Visits {
 		v := &s.Visits[i]
-		target := v.Day
-		if s.Days == study.CDISC && target > 0 {
-			target-- // day 1 is the baseline
-		}
+		target := s.Days.Elapsed(v.Day)
 		l := staticLine(batch)
 		l.int(int64(i + 1))
 		l.text(v.Name)
