@@ -95,6 +95,7 @@ CREATE TABLE research.batch (
   CHECK (rows_read = rows_mapped + rows_quarantined + rows_ignored),
   CHECK (records_produced = records_accepted + records_unchanged + records_superseded + records_quarantined + records_held)
 );
+CREATE INDEX ON research.batch (study_id, batch_id);
 
 -- Participants -------------------------------------------------------------------
 
@@ -167,6 +168,7 @@ CREATE TABLE research.visit_version (
 );
 
 CREATE TABLE research.deviation_version (
+  deviation_id   bigint GENERATED ALWAYS AS IDENTITY,
   participant_id bigint NOT NULL,
   visit_no       integer NOT NULL,          -- 0 = the participant
   code           text NOT NULL,
@@ -177,6 +179,7 @@ CREATE TABLE research.deviation_version (
   evidence       text NOT NULL,
   PRIMARY KEY (participant_id, visit_no, code, detail, batch_id)
 );
+CREATE INDEX ON research.deviation_version (deviation_id); -- the work list, newest first
 
 -- A record that waits. code '' says that it waits no more.
 CREATE TABLE research.hold_version (
@@ -314,6 +317,7 @@ CREATE TABLE jobs.run (
   CHECK ((state = 'running') = (finished_at IS NULL))
 );
 CREATE INDEX ON jobs.run (source, run_id DESC);
+CREATE INDEX ON jobs.run (source, state, run_id DESC);
 
 CREATE TABLE jobs.cursor (
   source text PRIMARY KEY,

@@ -34,6 +34,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	studies map[string]*registered // by study name
+	sources []ConfiguredSource     // by study and name
 }
 
 // Open connects. software is recorded with every batch and run.
