@@ -163,45 +163,17 @@ type book struct {
 }
 
 func (h *house) book(s *study.Study, plan study.ReleasePlan) (*book, error) {
-	b := &book{Builder: release.NewBuilder(s, plan.AsOf, plan.Cutoff), h: h, study: s,
-		plan: release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}}}
+	p := release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}}
 	for mapping, digest := range plan.Mappings {
-		b.plan.Digests["mapping:"+mapping] = digest
+		p.Digests["mapping:"+mapping] = digest
 	}
-	if plan.PreviousLocation != "" {
-		if err := b.readPrevious(strings.TrimPrefix(plan.PreviousLocation, "file://")); err != nil {
-			return nil, err
-		}
+	b := &book{Builder: release.NewBuilder(s, p), h: h, study: s, plan: p}
+	if plan.PreviousLocation == "" {
+		return b, nil
 	}
-	return b, nil
-}
-
-// readPrevious reads what the changelog and the chain need of the release before.
-func (b *book) readPrevious(dir string) error {
-	missing := func() error {
-		return &study.Error{Code: "release.previous_missing", Op: "release " + b.plan.Previous + " cannot be read; the new one continues it",
-			Exit: study.ExitEnvironment, Hint: "put its folder back where it was published"}
-	}
-	manifest, err := os.ReadFile(filepath.Join(dir, "datapackage.json"))
-	if err != nil {
-		return missing()
-	}
-	envelope, err := os.ReadFile(filepath.Join(dir, "release.dsse.json"))
-	if err != nil {
-		return missing()
-	}
-	b.envelope = sha256.Sum256(envelope)
-	b.previous, err = release.ParseManifest(manifest)
-	return err
-}
-
-func (b *book) Add(p study.Participant, v *study.Judgement, records []study.CurrentRecord) error {
-	return b.Builder.Add(release.Subject{Participant: p, Judgement: *v, Records: records})
-}
-
-func (b *book) Static(released []*study.Table, claim string) []*study.Batch {
-	b.plan.Claim = claim
-	return b.Builder.Static(b.plan, released)
+	var err error
+	b.previous, b.envelope, err = release.ReadPrevious(strings.TrimPrefix(plan.PreviousLocation, "file://"))
+	return b, err
 }
 
 func (b *book) Unaccounted() int64 { return b.Tally().Unaccounted() }
