@@ -121,11 +121,13 @@ func (h *house) database(ctx context.Context) (postgres.URLs, error) {
 }
 
 func (h *house) connect(ctx context.Context) error {
-	if err := os.MkdirAll(h.temp(), 0o700); err != nil {
+	// The local database's account must be able to pass through the data folder;
+	// what is in it is closed to others.
+	err := errors.Join(os.MkdirAll(h.cfg.Service.DataDir, 0o711), os.MkdirAll(h.temp(), 0o700))
+	if err != nil {
 		return &study.Error{Code: "service.data_dir", Op: "cannot write to the data folder", Exit: study.ExitEnvironment,
 			Hint: "set service.data_dir to a folder this user may write to"}
 	}
-	var err error
 	if h.urls, err = h.database(ctx); err != nil {
 		return err
 	}

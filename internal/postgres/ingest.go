@@ -292,11 +292,11 @@ func (in *Ingest) Quarantine(ctx context.Context, source string, rejections []st
 			  INSERT INTO research.quarantine (study_id, source, site, form, field, rule, item_digest)
 			  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING quarantine_id),
 			vaulted AS (
-			  INSERT INTO vault.quarantined_row (quarantine_id, key_version, box) SELECT quarantine_id, $8, $9 FROM added)
+			  INSERT INTO vault.quarantined_row (quarantine_id, key_version, box) SELECT quarantine_id, $8::int, $9::bytea FROM added)
 			INSERT INTO research.quarantine_sighting (quarantine_id, batch_id, ordinal, line, records)
-			SELECT quarantine_id, $10, $11, $12, $13 FROM added
+			SELECT quarantine_id, $10::bigint, $11::int, $12::int, $13::int FROM added
 			UNION ALL
-			SELECT quarantine_id, $10, $11, $12, $13 FROM research.quarantine
+			SELECT quarantine_id, $10::bigint, $11::int, $12::int, $13::int FROM research.quarantine
 			WHERE study_id = $1 AND source = $2 AND item_digest = $7`,
 			in.reg.id, source, r.Site, r.Form, r.Field, r.Rule, r.Item[:], r.KeyVersion, r.Box,
 			in.batch, r.Ordinal, r.Line, r.Records)
