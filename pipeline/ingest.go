@@ -169,7 +169,12 @@ func (in *Ingester) fill(ctx context.Context, f *Feed, tx Ingest, object study.O
 	door := &door{feed: f, tx: tx, numbers: map[string]int64{}, fresh: map[int64]bool{}}
 	records := newSorter(in.TempDir, sortBudget)
 	defer records.close()
-	counts, err := decode(ctx, f, r, door, records)
+	var counts study.Counts
+	err = decode(ctx, f, r, func(rows *transform.Rows, mapped *transform.Mapped) error {
+		err := door.pass(ctx, rows, mapped, records)
+		counts.Add(mapped.Counts) // door 1 refuses too
+		return err
+	})
 	if err != nil {
 		return counts, nil, err
 	}
@@ -186,34 +191,33 @@ func (in *Ingester) fill(ctx context.Context, f *Feed, tx Ingest, object study.O
 	return counts, j.tree, err
 }
 
-// decode maps the object's rows and passes them through door 1 into the sorter.
-func decode(ctx context.Context, f *Feed, r io.Reader, door *door, records *sorter) (study.Counts, error) {
-	var counts study.Counts
+// decode reads an object and hands on its rows, batch by batch, with what they
+// map to; both are valid during the call only.
+func decode(ctx context.Context, f *Feed, r io.Reader, each func(*transform.Rows, *transform.Mapped) error) error {
 	mapper, problems := transform.NewMapper(f.Study, f.Config)
 	if len(problems) > 0 {
-		return counts, &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
+		return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
 			Hint: "run `longitude validate`", Exit: study.ExitUsage}
 	}
 	var mapped transform.Mapped
 	bound := false
 	for rows, err := range f.Format.Decode(ctx, f.Config.Format, r) {
 		if err != nil {
-			return counts, err
+			return err
 		}
 		if !bound {
 			if err := mapper.Bind(rows.Columns); err != nil {
-				return counts, err
+				return err
 			}
 			bound = true
 		}
 		mapped.Reset()
 		mapper.Map(rows, &mapped)
-		if err := door.pass(ctx, rows, &mapped, records); err != nil {
-			return counts, err
+		if err := each(rows, &mapped); err != nil {
+			return err
 		}
-		counts.Add(mapped.Counts)
 	}
-	return counts, nil
+	return nil
 }
 
 // balanced fails a batch whose counts do not add up: nothing may be dropped

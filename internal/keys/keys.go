@@ -114,6 +114,10 @@ func (r *Ring) Derive(studyName, purpose, domain string) (deid.Key, error) {
 	if err != nil {
 		return deid.Key{}, err
 	}
+	return expand(root, studyName, purpose, domain)
+}
+
+func expand(root []byte, studyName, purpose, domain string) (deid.Key, error) {
 	info := deid.Frame("longitude/v1", purpose, studyName, domain, strconv.Itoa(version))
 	key, err := hkdf.Expand(sha256.New, root, string(info), 32)
 	if err != nil {

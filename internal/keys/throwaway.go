@@ -1,0 +1,26 @@
+package keys
+
+import (
+	"crypto/rand"
+
+	"longitude/deid"
+)
+
+// throwaway is a root key in memory that is gone with the program.
+type throwaway [32]byte
+
+// Throwaway makes keys that were never used and will never be used again: codes
+// made with them lead to nobody and boxes sealed with them stay closed.
+func Throwaway() deid.Keys {
+	var k throwaway
+	_, _ = rand.Read(k[:]) // never fails
+	return &k
+}
+
+// Derive implements deid.Keys.
+func (k *throwaway) Derive(studyName, purpose, domain string) (deid.Key, error) {
+	return expand(k[:], studyName, purpose, domain)
+}
+
+// Version implements deid.Keys.
+func (k *throwaway) Version() int { return version }
