@@ -75,6 +75,7 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	defer h.close()
+	h.observer = bySource{d}
 	var releases []pipeline.Release
 	for delivery := 1; delivery <= 2; delivery++ {
 		r, err := d.deliver(ctx, h, delivery)
@@ -205,6 +206,17 @@ func sum(m map[string]int) (n int) {
 		n += v
 	}
 	return n
+}
+
+// bySource tells a line per source: the demo's many small files would drown the rest.
+type bySource struct{ d *demo }
+
+func (bySource) ObjectDone(string, int, study.Counts) {}
+
+func (b bySource) RunDone(kind, _, source string, objects int, c study.Counts, _ time.Duration, err error) {
+	if kind == "sync" && err == nil {
+		b.d.step("  %s: %d objects, %s", source, objects, describe(c))
+	}
 }
 
 // tour prints what there is to see.

@@ -230,7 +230,7 @@ publishes it, never from the release.
 Exits 0 when the release is sound, 5 when it was tampered with, 3 when it could not be checked.`,
 		Example: "  longitude release verify .longitude/releases/amd-obs-01/amd_obs_01_r001 --policy .longitude/policy/amd-obs-01.json",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.verify(args[0], policy)
+			return a.verify(strings.TrimPrefix(args[0], "file://"), policy)
 		},
 	}
 	cmd.Flags().StringVar(&policy, "policy", "", "policy file with the public keys that count (required)")

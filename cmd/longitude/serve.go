@@ -55,7 +55,7 @@ func (a *app) serve(ctx context.Context, h *house) error {
 	if err := api.CheckListen(h.cfg.Service.Listen, ""); err != nil {
 		return err
 	}
-	s := &service{h: h, metrics: telemetry.New(telemetry.Build{Version: software()}, h.now), requests: make(chan request, 64)}
+	s := &service{h: h, metrics: telemetry.New(telemetry.Build{Version: fullVersion()}, h.now), requests: make(chan request, 64)}
 	if err := s.metrics.Seed(ctx, h.store); err != nil {
 		return err
 	}
@@ -84,9 +84,9 @@ func listen(address string) (net.Listener, error) {
 
 // run serves until ctx ends, then drains.
 func (s *service) run(ctx context.Context, front, admin net.Listener) error {
-	pages := console.New(console.Options{Reads: s.h.store, Trigger: s.trigger, Version: software(), Now: s.h.now, Logger: s.h.a.log})
+	pages := console.New(console.Options{Reads: s.h.store, Trigger: s.trigger, Version: fullVersion(), Now: s.h.now, Logger: s.h.a.log})
 	servers := []*http.Server{
-		{Handler: api.New(api.Options{Reads: s.h.store, Trigger: s.trigger, Pages: pages, Version: software(), Logger: s.h.a.log})},
+		{Handler: api.New(api.Options{Reads: s.h.store, Trigger: s.trigger, Pages: pages, Version: fullVersion(), Logger: s.h.a.log})},
 		{Handler: telemetry.Admin(s.metrics, s.h.store, telemetry.Health{Database: s.h.store.Ping, Migrations: s.migrations, Draining: s.draining.Load})},
 	}
 	failed := make(chan error, len(servers))

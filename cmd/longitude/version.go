@@ -10,7 +10,11 @@ import (
 // version is set by the linker at release; a build from a checkout says so.
 var version = "devel"
 
-func software() string {
+// software names the program and its version, as recorded with every batch and run.
+func software() string { return "longitude/" + fullVersion() }
+
+// fullVersion is the version with the revision it was built from.
+func fullVersion() string {
 	revision := ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -19,7 +23,7 @@ func software() string {
 			}
 		}
 	}
-	return "longitude/" + version + revision
+	return version + revision
 }
 
 func (a *app) versionCommand() *cobra.Command {

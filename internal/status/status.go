@@ -31,7 +31,8 @@ type Reads interface {
 }
 
 // Trigger asks for a run of a source now, on behalf of actor. It returns once
-// the request is durable, not when the run has ended.
+// the request is taken, not when the run has ended. A request that a stopping
+// process did not come to is forgotten; the schedule is not.
 type Trigger func(ctx context.Context, source, actor string) error
 
 // CodeNotFound is the code of the error that NotFound makes.
