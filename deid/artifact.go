@@ -53,7 +53,7 @@ func (a Artifact) Digest() study.Digest { return a.digest }
 func (a Artifact) Open() (io.ReadCloser, error) {
 	switch {
 	case a.path == "":
-		return nil, &study.Error{Code: "deid.no_artifact", Op: "open an artifact that was never made"}
+		return nil, &study.Error{Code: "deid.no_artifact", Op: "open an artifact that was never made", Hint: "this is a fault of the program: report it with the code"}
 	case a.file == "":
 		return io.NopCloser(bytes.NewReader(a.bytes)), nil
 	}
@@ -67,7 +67,8 @@ var parts = regexp.MustCompile(`^data/[a-z][a-z0-9_]*/part-[0-9]{5}\.(parquet|cs
 // it. The bytes are in a new file in dir, durable; on any error nothing is left.
 func Encode(ctx context.Context, open NewEncoder, path, dir string, t *study.Table, batches iter.Seq2[Batch, error]) (_ Artifact, err error) {
 	if !parts.MatchString(path) || !strings.HasPrefix(path, "data/"+t.Name+"/") {
-		return Artifact{}, &study.Error{Code: "deid.path", Op: "write a part of table " + t.Name + ": its path is not data/<its name>/part-NNNNN.<type>"}
+		return Artifact{}, &study.Error{Code: "deid.path", Op: "write a part of table " + t.Name + ": its path is not data/<its name>/part-NNNNN.<type>",
+			Hint: "this is a fault of the program: report it with the code"}
 	}
 	file, err := os.CreateTemp(dir, "part-*")
 	if err != nil {
@@ -105,7 +106,8 @@ func encode(ctx context.Context, open NewEncoder, w io.Writer, t *study.Table, b
 		}
 		if !batch.of(t) {
 			_ = encoder.Close()
-			return 0, &study.Error{Code: "deid.table", Op: "write table " + t.Name + ": a batch is not of this released table"}
+			return 0, &study.Error{Code: "deid.table", Op: "write table " + t.Name + ": a batch is not of this released table",
+				Hint: "this is a fault of the program: report it with the code"}
 		}
 		if err = encoder.Write(&batch.b); err != nil {
 			_ = encoder.Close()

@@ -229,7 +229,8 @@ func (h *house) source(src *config.SourceConfig, digest func(string) string) (co
 				Log: h.a.log, Dir: filepath.Dir(src.File)})
 		}
 	}
-	return nil, &study.Error{Code: "source.connector", Op: "source " + src.Name + " names no connector of this program", Exit: study.ExitUsage}
+	return nil, &study.Error{Code: "source.connector", Op: "source " + src.Name + " names no connector of this program", Exit: study.ExitUsage,
+		Hint: "correct connector.type in the source; `longitude validate` lists the types there are"}
 }
 
 // feed makes a source ready to run.

@@ -205,7 +205,8 @@ func (r *Ring) put(name string, content []byte) error {
 func (r *Ring) fresh() ([]byte, error) {
 	secret := make([]byte, 32)
 	if _, err := io.ReadFull(r.random, secret); err != nil {
-		return nil, &study.Error{Code: "keys.random", Op: "make a key: the source of randomness failed", Exit: study.ExitEnvironment}
+		return nil, &study.Error{Code: "keys.random", Op: "make a key: the source of randomness failed", Exit: study.ExitEnvironment,
+			Hint: "this machine gives no random numbers: look at its system log before you go on"}
 	}
 	return secret, nil
 }
@@ -229,7 +230,8 @@ var studyNames = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 func fileOf(kind, studyName string) (string, error) {
 	if !studyNames.MatchString(studyName) {
-		return "", &study.Error{Code: "keys.study", Op: "find the keys of a study: its name is not of the form [a-z][a-z0-9-]*", Exit: study.ExitUsage}
+		return "", &study.Error{Code: "keys.study", Op: "find the keys of a study: its name is not of the form [a-z][a-z0-9-]*", Exit: study.ExitUsage,
+			Hint: "rename the study"}
 	}
 	return studyName + "." + kind + "." + strconv.Itoa(version) + ".json", nil
 }
@@ -248,7 +250,8 @@ func (r *Ring) create(kind, studyName string) error {
 	}
 	nonce := make([]byte, r.kek.NonceSize())
 	if _, err := io.ReadFull(r.random, nonce); err != nil {
-		return &study.Error{Code: "keys.random", Op: "wrap a key: the source of randomness failed", Exit: study.ExitEnvironment}
+		return &study.Error{Code: "keys.random", Op: "wrap a key: the source of randomness failed", Exit: study.ExitEnvironment,
+			Hint: "this machine gives no random numbers: look at its system log before you go on"}
 	}
 	w := wrapped{Kind: kind, Study: studyName, Version: version, Cipher: "AES-256-GCM", KEK: r.kekID}
 	w.Box = r.kek.Seal(nonce, nonce, secret, w.binding())

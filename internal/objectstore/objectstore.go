@@ -135,7 +135,8 @@ func (f *Folder) Stat(_ context.Context, key string) (int64, error) {
 // file is where key is kept. Keys are relative, clean, and have no hidden part.
 func (f *Folder) file(key string) (string, error) {
 	if key == "" || path.Clean(key) != key || !filepath.IsLocal(key) || strings.HasPrefix(key, ".") || strings.Contains(key, "/.") {
-		return "", &study.Error{Code: "objectstore.key", Op: "use an object key: it is not a clean relative path"}
+		return "", &study.Error{Code: "objectstore.key", Op: "use an object key: it is not a clean relative path",
+			Hint: "this is a fault of the program: report it with the code"}
 	}
 	return filepath.Join(f.dir, filepath.FromSlash(key)), nil
 }

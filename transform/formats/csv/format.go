@@ -54,7 +54,8 @@ func (Format) Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) it
 		}
 		for first := true; ; first = false {
 			if ctx.Err() != nil {
-				yield(nil, &study.Error{Code: "csv.stopped", Op: "reading the object", Temporary: true, Err: ctx.Err()})
+				yield(nil, &study.Error{Code: "csv.stopped", Op: "reading the object", Temporary: true, Err: ctx.Err(),
+					Hint: "the run was stopped: run it again"})
 				return
 			}
 			rows, err := d.next()
