@@ -45,6 +45,15 @@ CREATE TABLE research.document (
   first_seen timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- Which keys the study's codes were made with: other keys would make every
+-- participant a new one.
+CREATE TABLE research.key_check (
+  study_id    smallint NOT NULL REFERENCES research.study,
+  key_version integer NOT NULL,
+  fingerprint bytea NOT NULL,
+  PRIMARY KEY (study_id, key_version)
+);
+
 CREATE TABLE research.form (
   form_id  smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   study_id smallint NOT NULL REFERENCES research.study,
@@ -355,7 +364,7 @@ DO $$
 DECLARE t text;
 BEGIN
   FOREACH t IN ARRAY ARRAY[
-    'research.document', 'research.shape', 'research.batch', 'research.participant', 'research.participant_identity',
+    'research.document', 'research.key_check', 'research.shape', 'research.batch', 'research.participant', 'research.participant_identity',
     'research.participant_version', 'research.record_version', 'research.visit_version', 'research.deviation_version',
     'research.hold_version', 'research.quarantine', 'research.quarantine_sighting', 'research.release',
     'research.release_publication', 'vault.identity', 'vault.sealed_value', 'vault.quarantined_row',

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -169,6 +170,13 @@ func (h *house) register(ctx context.Context) error {
 			docs = append(docs, postgres.Document(d))
 		}
 		if err := h.store.Register(ctx, s, docs); err != nil {
+			return err
+		}
+		key, err := h.ring.Derive(s.Name, "fingerprint", "")
+		if err != nil {
+			return err
+		}
+		if err := h.store.PinKeys(ctx, s.Name, h.ring.Version(), sha256.Sum256(key.Bytes())); err != nil {
 			return err
 		}
 	}

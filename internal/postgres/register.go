@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -59,6 +60,27 @@ func (s *Store) Register(ctx context.Context, st *study.Study, docs []Document) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.studies[st.Name] = reg
+	return nil
+}
+
+// PinKeys records the fingerprint of the keys that a study's codes are made
+// with, the first time, and refuses any other ever after.
+func (s *Store) PinKeys(ctx context.Context, studyName string, version int, fingerprint study.Digest) error {
+	reg, err := s.known(studyName)
+	if err != nil {
+		return err
+	}
+	var pinned []byte
+	if _, err := s.app.Exec(ctx, `INSERT INTO research.key_check VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, reg.id, version, fingerprint[:]); err != nil {
+		return fault("pin the keys", err)
+	}
+	if err := s.app.QueryRow(ctx, `SELECT fingerprint FROM research.key_check WHERE study_id = $1 AND key_version = $2`, reg.id, version).Scan(&pinned); err != nil {
+		return fault("pin the keys", err)
+	}
+	if !bytes.Equal(pinned, fingerprint[:]) {
+		return &study.Error{Code: "keys.other", Op: "the keys of study " + studyName + " are not those that its database was filled with", Exit: study.ExitBlocked,
+			Hint: "restore the key folder from its backup; with other keys every participant would become a new one"}
+	}
 	return nil
 }
 
