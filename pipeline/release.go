@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -113,10 +114,9 @@ func (r *Releaser) Build(ctx context.Context, asOf study.Date, trigger string) (
 }
 
 func (r *Releaser) build(ctx context.Context, asOf study.Date, actor string, out *Release) error {
-	dir, err := os.MkdirTemp(r.TempDir, "release-*")
+	dir, err := r.workFolder()
 	if err != nil {
-		return &study.Error{Code: "release.temp_failed", Op: "could not make a folder for building", Exit: study.ExitEnvironment,
-			Hint: "make room under data_dir and run it again", Err: pathless(err)}
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	if out.Plan, err = r.Store.PlanRelease(ctx, r.Study.Name, asOf, r.Policy, r.Now()); err != nil {
@@ -155,6 +155,22 @@ func (r *Releaser) build(ctx context.Context, asOf study.Date, actor string, out
 		out.Publications = append(out.Publications, p)
 	}
 	return nil
+}
+
+// workFolder makes the folder that a release of the study is built in. Its name
+// is the study's, because the lock on building is: what is in it was left by a
+// build that was killed, and goes.
+func (r *Releaser) workFolder() (string, error) {
+	dir := filepath.Join(r.TempDir, "release-"+r.Study.Name)
+	err := os.RemoveAll(dir)
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
+	}
+	if err != nil {
+		return "", &study.Error{Code: "release.temp_failed", Op: "could not make a folder for building", Exit: study.ExitEnvironment,
+			Hint: "make room under data_dir and run it again", Err: pathless(err)}
+	}
+	return dir, nil
 }
 
 // built is a release before it is published.

@@ -26,7 +26,7 @@ func (in *Ingester) retrying(ctx context.Context, r study.Retry, fn func() error
 		if errors.As(err, &asked) && asked.RetryAfter > wait {
 			wait = asked.RetryAfter
 		}
-		in.Log.Warn("trying again", "code", codeOf(err), "attempt", attempt, "wait_ms", wait.Milliseconds())
+		in.Log.Warn("trying again", "code", codeOf(err), "attempt", attempt, "retry_in", wait.Round(time.Millisecond))
 		if serr := in.Sleep(ctx, wait); serr != nil {
 			return err
 		}

@@ -98,13 +98,13 @@ func pathless(err error) error {
 func (s *sorter) groups(yield func(participant int64, records []study.Record) error) error {
 	s.order()
 	m := merge{}
-	for _, f := range s.runs {
-		r := &run{dec: &recordReader{r: bufio.NewReaderSize(f, 1<<18)}}
+	for i, f := range s.runs {
+		r := &run{age: i, dec: &recordReader{r: bufio.NewReaderSize(f, 1<<18)}}
 		if err := m.start(r); err != nil {
 			return err
 		}
 	}
-	if err := m.start(&run{held: s.held}); err != nil {
+	if err := m.start(&run{age: len(s.runs), held: s.held}); err != nil {
 		return err
 	}
 	var group []study.Record
@@ -141,6 +141,7 @@ func (s *sorter) close() {
 // run is one sorted run, on disk or in memory, with its first record.
 type run struct {
 	head study.Record
+	age  int // runs are numbered as they were made: of equal records the earlier comes first
 	held []study.Record
 	dec  *recordReader
 }
@@ -173,10 +174,12 @@ func (m *merge) start(r *run) error {
 	return err
 }
 
-func (m merge) Len() int           { return len(m) }
-func (m merge) Less(i, j int) bool { return byParticipant(&m[i].head, &m[j].head) < 0 }
-func (m merge) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
-func (m *merge) Push(x any)        { *m = append(*m, x.(*run)) }
+func (m merge) Len() int      { return len(m) }
+func (m merge) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
+func (m *merge) Push(x any)   { *m = append(*m, x.(*run)) }
+func (m merge) Less(i, j int) bool {
+	return cmp.Or(byParticipant(&m[i].head, &m[j].head), m[i].age-m[j].age) < 0
+}
 func (m *merge) Pop() any {
 	old := *m
 	last := old[len(old)-1]

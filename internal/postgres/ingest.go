@@ -19,9 +19,11 @@ type Ingest struct {
 	records, sealed, visits, participants, deviations, holds copyBuffer
 }
 
-// BeginIngest opens the transaction and draws its batch number. While any is
-// open, a release cannot be planned: its plan pins "all batches up to N", so
-// every number below N must be decided.
+// BeginIngest opens the transaction and draws its batch number. A study has one
+// such transaction at a time, and waits for the one before: what is judged rests
+// on what is stored of the participant, whichever source brought it. While it is
+// open a release cannot be planned either: its plan pins "all batches up to N",
+// so every number below N must be decided.
 func (s *Store) BeginIngest(ctx context.Context, studyName string) (*Ingest, error) {
 	reg, err := s.known(studyName)
 	if err != nil {
@@ -32,7 +34,7 @@ func (s *Store) BeginIngest(ctx context.Context, studyName string) (*Ingest, err
 		return nil, fault("begin a transaction", err)
 	}
 	in := &Ingest{tx: tx, reg: reg, software: s.software}
-	if _, err = tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(hashtext('longitude.plan'), $1)`, int32(reg.id)); err == nil {
+	if _, err = tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('longitude.plan'), $1)`, int32(reg.id)); err == nil {
 		err = tx.QueryRow(ctx, `SELECT nextval('research.batch_number')`).Scan(&in.batch)
 	}
 	if err != nil {
