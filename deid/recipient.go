@@ -166,7 +166,7 @@ func (r *Recipient) Apply(b *study.Batch) (Batch, error) {
 	}
 	if len(b.Vectors) != len(p.from.Columns) {
 		return Batch{}, &study.Error{Code: "deid.shape",
-			Op: fmt.Sprintf("release table %s: a batch has %d columns, the table %d", p.from.Name, len(b.Vectors), len(p.from.Columns)),
+			Op:   fmt.Sprintf("release table %s: a batch has %d columns, the table %d", p.from.Name, len(b.Vectors), len(p.from.Columns)),
 			Hint: "this is a fault of the program: report it with the code"}
 	}
 	// The internal numbers and anchors of the participants stay behind.

@@ -63,6 +63,8 @@ func exitCode(err error) int {
 		return study.ExitUsage // cobra's own: unknown command or flag
 	case e.Exit != 0:
 		return e.Exit
+	case e.Temporary:
+		return study.ExitEnvironment // try again
 	}
 	return study.ExitFailed
 }

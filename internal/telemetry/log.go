@@ -16,7 +16,7 @@ import (
 // "[redacted]", so that a value nobody thought about cannot leave by a log.
 var Keys = []string{
 	"actor", "address", "as_of", "attempt", "batch", "bytes", "code", "config", "connector", "counts",
-	"due", "error", "format", "hint", "kind", "migration", "next", "object", "objects", "op", "outcome",
+	"due", "error", "files", "format", "hint", "item", "kind", "migration", "next", "object", "objects", "op", "outcome",
 	"place", "point", "records", "release", "request", "retry_in", "revision", "route", "rows", "rule",
 	"run", "schedule", "signal", "sink", "source", "stage", "state", "status", "study", "table", "took",
 	"trigger", "version", "worker",
