@@ -25,7 +25,7 @@ func Check(ctx context.Context, path string, t *study.Table) (Summary, error) {
 	if err != nil {
 		return Summary{}, unreadable(t.Name, errors.Unwrap(err))
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return check(ctx, f, t)
 }
 
@@ -69,7 +69,7 @@ func (f *Format) ReadBack(ctx context.Context, a deid.Artifact, t *study.Table) 
 	if err != nil {
 		return unreadable(a.Path(), nil)
 	}
-	defer content.Close()
+	defer func() { _ = content.Close() }()
 	file, ok := content.(parquet.ReaderAtSeeker)
 	if !ok || f.last == nil || f.last.table != t {
 		return unreadable(a.Path(), nil)
@@ -114,7 +114,7 @@ func reading(r parquet.ReaderAtSeeker, name string, use func(*file.Reader) error
 	if openErr != nil {
 		return unreadable(name, nil)
 	}
-	defer pr.Close()
+	defer func() { _ = pr.Close() }()
 	return use(pr)
 }
 

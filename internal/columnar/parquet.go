@@ -44,7 +44,7 @@ func NewParquet(w io.Writer, t *study.Table) (deid.Encoder, error) {
 	}
 	p := &Parquet{
 		table: t,
-		writer: parquet.NewGenericWriter[any](w, schema,
+		writer: parquet.NewGenericWriter[any](w, schema, //nolint:forbidigo // its column writers only
 			parquet.Compression(&parquet.Zstd),
 			parquet.CreatedBy("longitude", Writer, ""),
 			parquet.DictionaryMaxBytes(dictionaryMax),

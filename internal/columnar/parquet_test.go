@@ -196,7 +196,7 @@ func sameCell(chunk arrow.Array, i int, v *study.Vector, row int) error {
 		}
 		return nil
 	}
-	ok := false
+	var ok bool
 	switch a := chunk.(type) {
 	case *array.String:
 		ok = a.Value(i) == v.Texts[row]

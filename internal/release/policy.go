@@ -58,7 +58,7 @@ func WritePolicy(file string, p Policy) error {
 	if err != nil {
 		return policyError(study.ExitEnvironment, "the file cannot be written")
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }()
 	_, err = tmp.Write(content)
 	for _, step := range []func() error{
 		func() error { return err }, func() error { return tmp.Chmod(0o644) }, tmp.Sync, tmp.Close,

@@ -65,7 +65,7 @@ func Verify(dir string, policy Policy) (Report, error) {
 	if err != nil {
 		return v.report, uncheckable()
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	v.root = root
 	if err := v.readFolder(); err != nil {
 		return v.report, err
@@ -117,7 +117,7 @@ func (v *verifier) readFolder() error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		h := sha256.New()
 		n, err := io.Copy(h, f)
 		v.disk[path] = onDisk{n, hex.EncodeToString(h.Sum(nil))}
@@ -324,7 +324,7 @@ func (v *verifier) checkFooter(r *Resource, f File) {
 		v.find("footer", f.Path, f.Path+" cannot be read")
 		return
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	footer, err := columnar.ReadFooter(file, f.Path)
 	if err != nil {
 		v.find("footer", f.Path, f.Path+" is no Parquet file")

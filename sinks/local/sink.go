@@ -187,7 +187,7 @@ func (p *publication) write(a deid.Artifact) error {
 	if err != nil {
 		return sinkError(doing, err)
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	to, err := p.sink.create(path)
 	if err != nil {
 		return sinkError(doing, err)
