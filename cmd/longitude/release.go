@@ -98,27 +98,31 @@ const series = "main"
 
 // build makes one release of a study.
 func (h *house) build(ctx context.Context, s *study.Study, asOf study.Date, trigger string) (pipeline.Release, error) {
-	recipient, err := deid.NewRecipient(s, series, h.ring)
+	r, err := h.releaser(s)
 	if err != nil {
 		return pipeline.Release{}, err
+	}
+	return r.Build(ctx, asOf, trigger)
+}
+
+// releaser makes a study ready for a release.
+func (h *house) releaser(s *study.Study) (*pipeline.Releaser, error) {
+	recipient, err := deid.NewRecipient(s, series, h.ring)
+	if err != nil {
+		return nil, err
 	}
 	targets, err := h.sinks(s)
 	if err != nil {
-		return pipeline.Release{}, err
+		return nil, err
 	}
-	if err := h.writePolicy(s); err != nil {
-		return pipeline.Release{}, err
-	}
-	format := &columnar.Format{}
-	r := &pipeline.Releaser{Study: s, Policy: h.policy(), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
+	return &pipeline.Releaser{Study: s, Policy: h.policy(), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
 		Book:   func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(s, plan) },
-		Format: format, Sinks: targets, Observer: h.observer, Log: h.a.log, Now: h.now, TempDir: h.temp(),
+		Format: &columnar.Format{}, Sinks: targets, Observer: h.observer, Log: h.a.log, Now: h.now, TempDir: h.temp(),
 		Progress: func(stage string, done, total int) {
 			if done == total || done%16 == 0 {
 				h.a.progress("%s: %s %d of %d", s.Name, stage, done, total)
 			}
-		}}
-	return r.Build(ctx, asOf, trigger)
+		}}, h.writePolicy(s)
 }
 
 // policy identifies everything besides data and protocol that shapes a
