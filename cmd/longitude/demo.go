@@ -281,11 +281,11 @@ func (d *demo) releases(h *house, s *study.Study, releases []pipeline.Release) e
 	for _, r := range releases {
 		for _, p := range r.Publications {
 			verdict := "sound: every file is as signed"
-			if err := verified(strings.TrimPrefix(p.Location, "file://"), policyFile(h.cfg.Service.DataDir, s.Name)); err != nil {
+			if err := verified(folderOf(p.Location), policyFile(h.cfg.Service.DataDir, s.Name)); err != nil {
 				return err
 			}
 			fmt.Fprintf(d.a.out, "  %s  as of %s  %d tables, %d rows, claim %q\n    %s\n    verify: %s\n",
-				r.Plan.ID, r.Plan.AsOf, p.Tables, p.Rows, p.Claim, strings.TrimPrefix(p.Location, "file://"), verdict)
+				r.Plan.ID, r.Plan.AsOf, p.Tables, p.Rows, p.Claim, folderOf(p.Location), verdict)
 		}
 	}
 	return nil

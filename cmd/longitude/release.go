@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -176,7 +177,7 @@ func (h *house) book(s *study.Study, plan study.ReleasePlan) (*book, error) {
 		return b, nil
 	}
 	var err error
-	b.previous, b.envelope, err = release.ReadPrevious(strings.TrimPrefix(plan.PreviousLocation, "file://"))
+	b.previous, b.envelope, err = release.ReadPrevious(folderOf(plan.PreviousLocation))
 	return b, err
 }
 
@@ -234,11 +235,10 @@ publishes it, never from the release.
 Exits 0 when the release is sound, 5 when it was tampered with, 3 when it could not be checked.`,
 		Example: "  longitude release verify .longitude/releases/amd-obs-01/amd_obs_01_r001 --policy .longitude/policy/amd-obs-01.json",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.verify(strings.TrimPrefix(args[0], "file://"), policy)
+			return a.verify(folderOf(args[0]), policy)
 		},
 	}
 	cmd.Flags().StringVar(&policy, "policy", "", "policy file with the public keys that count (required)")
-	_ = cmd.MarkFlagRequired("policy")
 	return cmd
 }
 
@@ -262,6 +262,14 @@ func (a *app) verify(dir, policyFile string) error {
 		return err
 	}
 	return report.Err()
+}
+
+// folderOf is the folder that a location names: a file URL, or a path as it is.
+func folderOf(location string) string {
+	if u, err := url.Parse(location); err == nil && u.Scheme == "file" {
+		return u.Path
+	}
+	return location
 }
 
 // verified is nil for a sound release.
