@@ -44,9 +44,10 @@ type historyReader struct {
 
 func (r *historyReader) participants(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
-		SELECT DISTINCT ON (p.participant_id) p.participant_id, p.code, v.site, v.enrolled, v.consented, v.withdrawn
-		FROM research.participant p JOIN research.participant_version v USING (participant_id)
-		WHERE p.participant_id = ANY($1) AND v.batch_id <= $2
+		SELECT DISTINCT ON (p.participant_id) p.participant_id, p.code, coalesce(v.site, ''), coalesce(v.enrolled, false), v.consented, v.withdrawn
+		FROM research.participant p
+		LEFT JOIN research.participant_version v ON v.participant_id = p.participant_id AND v.batch_id <= $2
+		WHERE p.participant_id = ANY($1) AND p.batch_id <= $2
 		ORDER BY p.participant_id, v.batch_id DESC`, r.ids, r.upTo)
 	if err != nil {
 		return err
@@ -202,7 +203,12 @@ func currents(ctx context.Context, q querier, reg *registered, participants []in
 		}
 		c.Key.Form, c.Missing = index, orEmpty(missing)
 		if shape != reg.shapes[index] {
-			c.Answers, c.Missing = reorder(c.Answers, c.Missing, reg.orders[shape])
+			order, known := reg.orders[shape]
+			if !known {
+				return &study.Error{Code: "database.study_changed", Op: "study " + reg.study.Name + " has been registered with other fields since this process began",
+					Hint: "start the process again", Exit: study.ExitEnvironment}
+			}
+			c.Answers, c.Missing = reorder(c.Answers, c.Missing, order)
 		}
 		out[at[id]] = append(out[at[id]], c)
 		return nil

@@ -287,8 +287,7 @@ func (in *Ingest) addHold(h *study.HoldVersion) {
 // Quarantine records rejections: a row each the first time, a sighting every time.
 func (in *Ingest) Quarantine(ctx context.Context, source string, rejections []study.SealedRejection) error {
 	b := &pgx.Batch{}
-	for i := range rejections {
-		r := &rejections[i]
+	for _, r := range sightings(rejections) {
 		b.Queue(`
 			WITH added AS (
 			  INSERT INTO research.quarantine (study_id, source, site, form, field, rule, item_digest)
@@ -304,6 +303,29 @@ func (in *Ingest) Quarantine(ctx context.Context, source string, rejections []st
 			in.batch, r.Ordinal, r.Line, r.Records)
 	}
 	return fault("record the quarantine", in.tx.SendBatch(ctx, b).Close())
+}
+
+// sightings adds up what one rule says of one row more than once, as of a wide
+// row whose every eye is out of range: it is one thing, seen once, for all the
+// records it stands for.
+func sightings(rejections []study.SealedRejection) []study.SealedRejection {
+	type sighting struct {
+		item    study.Digest
+		ordinal int64
+	}
+	at := make(map[sighting]int, len(rejections))
+	var out []study.SealedRejection
+	for i := range rejections {
+		r := &rejections[i]
+		key := sighting{r.Item, r.Ordinal}
+		if first, again := at[key]; again {
+			out[first].Records += r.Records
+			continue
+		}
+		at[key] = len(out)
+		out = append(out, *r)
+	}
+	return out
 }
 
 // Finish writes the batch row, the source's cursor and one audit event. The

@@ -64,6 +64,9 @@ const (
 	runColumns = `run_id, kind, study, source, trigger, state, started_at, finished_at, objects, error_code, error_text, error_hint, ` + countColumns
 )
 
+// sumColumns adds up countColumns; nothing adds up to 0.
+var sumColumns = "coalesce(sum(" + strings.Join(strings.Split(countColumns, ","), "), 0)::bigint, coalesce(sum(") + "), 0)::bigint"
+
 // countsInto are the places for countColumns.
 func countsInto(c *study.Counts) []any {
 	return []any{&c.Read, &c.Mapped, &c.RowsQuarantined, &c.Ignored,
@@ -123,13 +126,12 @@ func (s *Store) Run(ctx context.Context, id int64) (status.Run, error) {
 
 // Totals sums the finished runs, so that counters carry on where the process before left off.
 func (s *Store) Totals(ctx context.Context) ([]status.Totals, error) {
-	sums := "sum(" + strings.Join(strings.Split(countColumns, ","), ")::bigint, sum(") + ")::bigint"
 	read := func(row pgx.CollectableRow) (t status.Totals, err error) {
 		err = row.Scan(append([]any{&t.Study, &t.Source, &t.Kind, &t.State, &t.Runs}, countsInto(&t.Counts)...)...)
 		return t, err
 	}
 	return collect(ctx, s, "add up the runs", read, `
-		SELECT study, source, kind, state, count(*), `+sums+` FROM jobs.run WHERE state <> 'running'
+		SELECT study, source, kind, state, count(*), `+sumColumns+` FROM jobs.run WHERE state <> 'running'
 		GROUP BY study, source, kind, state ORDER BY study, source, kind, state`)
 }
 

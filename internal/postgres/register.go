@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,10 +98,15 @@ func (s *Store) known(name string) (*registered, error) {
 
 func registerStudy(ctx context.Context, tx pgx.Tx, st *study.Study) (*registered, error) {
 	r := &registered{study: st, formOf: map[int16]int{}, orders: map[int32][]int{}, visitOf: map[string]int{}}
+	// Not ON CONFLICT: it draws a number each time, and these are small.
 	if err := tx.QueryRow(ctx, `
-		INSERT INTO research.study (name, relative) VALUES ($1, $2)
-		ON CONFLICT (name) DO UPDATE SET relative = EXCLUDED.relative RETURNING study_id`,
+		WITH added AS (INSERT INTO research.study (name, relative)
+		  SELECT $1::text, $2::boolean WHERE NOT EXISTS (SELECT 1 FROM research.study WHERE name = $1) RETURNING study_id)
+		SELECT study_id FROM added UNION ALL SELECT study_id FROM research.study WHERE name = $1`,
 		st.Name, st.Relative).Scan(&r.id); err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE research.study SET relative = $2 WHERE study_id = $1 AND relative <> $2`, r.id, st.Relative); err != nil {
 		return nil, err
 	}
 	for i, v := range st.Visits {
@@ -120,8 +126,9 @@ func registerStudy(ctx context.Context, tx pgx.Tx, st *study.Study) (*registered
 
 func registerForm(ctx context.Context, tx pgx.Tx, studyID int16, f *study.Form) (formID int16, shapeID int32, err error) {
 	err = tx.QueryRow(ctx, `
-		INSERT INTO research.form (study_id, name) VALUES ($1, $2)
-		ON CONFLICT (study_id, name) DO UPDATE SET name = EXCLUDED.name RETURNING form_id`,
+		WITH added AS (INSERT INTO research.form (study_id, name)
+		  SELECT $1::smallint, $2::text WHERE NOT EXISTS (SELECT 1 FROM research.form WHERE study_id = $1 AND name = $2) RETURNING form_id)
+		SELECT form_id FROM added UNION ALL SELECT form_id FROM research.form WHERE study_id = $1 AND name = $2`,
 		studyID, f.Name).Scan(&formID)
 	if err != nil {
 		return 0, 0, err
@@ -130,10 +137,11 @@ func registerForm(ctx context.Context, tx pgx.Tx, studyID int16, f *study.Form) 
 	for i := range f.Fields {
 		fields[i] = f.Fields[i].Name
 	}
-	if _, err = tx.Exec(ctx, `INSERT INTO research.shape (form_id, fields) VALUES ($1, $2) ON CONFLICT DO NOTHING`, formID, fields); err != nil {
-		return 0, 0, err
-	}
-	err = tx.QueryRow(ctx, `SELECT shape_id FROM research.shape WHERE form_id = $1 AND fields = $2`, formID, fields).Scan(&shapeID)
+	err = tx.QueryRow(ctx, `
+		WITH added AS (INSERT INTO research.shape (form_id, fields)
+		  SELECT $1::smallint, $2::text[] WHERE NOT EXISTS (SELECT 1 FROM research.shape WHERE form_id = $1 AND fields = $2) RETURNING shape_id)
+		SELECT shape_id FROM added UNION ALL SELECT shape_id FROM research.shape WHERE form_id = $1 AND fields = $2`,
+		formID, fields).Scan(&shapeID)
 	return formID, shapeID, err
 }
 
@@ -178,25 +186,46 @@ func registerDocument(ctx context.Context, tx pgx.Tx, d Document) error {
 }
 
 // makeViews writes one view per form: the current records with typed columns,
-// for people and tools that speak SQL.
+// for people and tools that speak SQL. A view is left alone while its definition
+// is the one in its comment: replacing it would wait for everyone who reads it.
 func makeViews(ctx context.Context, tx pgx.Tx, r *registered) error {
 	for i := range r.study.Forms {
 		name := pgx.Identifier{"research", viewName(r.study.Name, r.study.Forms[i].Name)}.Sanitize()
-		if _, err := tx.Exec(ctx, "DROP VIEW IF EXISTS "+name); err != nil {
+		query := viewQuery(r, i)
+		comment := fmt.Sprintf("definition %x", sha256.Sum256([]byte(query)))
+		var same bool
+		if err := tx.QueryRow(ctx, `SELECT coalesce(obj_description(to_regclass($1), 'pg_class') = $2, false)`, name, comment).Scan(&same); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "CREATE VIEW "+name+" AS "+viewQuery(r, i)); err != nil {
-			return err
+		if same {
+			continue
 		}
-		if _, err := tx.Exec(ctx, "GRANT SELECT ON "+name+" TO longitude_app, longitude_release"); err != nil {
+		if _, err := tx.Exec(ctx, "DROP VIEW IF EXISTS "+name+"; CREATE VIEW "+name+" AS "+query+
+			"; COMMENT ON VIEW "+name+" IS '"+comment+"'; GRANT SELECT ON "+name+" TO longitude_app, longitude_release"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// viewName is study__form, within the 63 bytes that Postgres keeps of a name.
 func viewName(studyName, form string) string {
-	return strings.ReplaceAll(studyName, "-", "_") + "__" + form
+	name := strings.ReplaceAll(studyName, "-", "_") + "__" + form
+	if len(name) > 63 {
+		return fmt.Sprintf("%s_%x", name[:54], sha256.Sum256([]byte(name)))[:63]
+	}
+	return name
+}
+
+// viewKeys are the columns of a view that are no fields. A field of the same name
+// gets an underscore in front, with which no field's own name begins.
+var viewKeys = []string{"participant", "visit", "visit_date", "visit_no", "occurrence", "version"}
+
+func viewColumnName(field string) string {
+	if slices.Contains(viewKeys, field) {
+		field = "_" + field
+	}
+	return pgx.Identifier{field}.Sanitize()
 }
 
 func viewQuery(r *registered, form int) string {
@@ -206,7 +235,7 @@ func viewQuery(r *registered, form int) string {
 		var b strings.Builder
 		b.WriteString("SELECT p.code AS participant, v.visit_type AS visit, v.actual AS visit_date, r.visit_no, r.occurrence, r.version")
 		for i := range f.Fields {
-			fmt.Fprintf(&b, ", %s AS %s", viewColumn(&f.Fields[i], r.orders[shape][i]), pgx.Identifier{f.Fields[i].Name}.Sanitize())
+			fmt.Fprintf(&b, ", %s AS %s", viewColumn(&f.Fields[i], r.orders[shape][i]), viewColumnName(f.Fields[i].Name))
 		}
 		fmt.Fprintf(&b, ` FROM research.record_current r
 			JOIN research.participant p USING (participant_id)

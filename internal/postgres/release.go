@@ -79,14 +79,11 @@ func (s *Store) newPlan(ctx context.Context, tx pgx.Tx, reg *registered, asOf st
 
 // completePlan adds what follows from the plan: counts, digests, predecessor.
 func (s *Store) completePlan(ctx context.Context, reg *registered, p study.ReleasePlan) (study.ReleasePlan, error) {
-	p.Study, p.Counts = reg.study.Name, study.Counts{}
-	c := &p.Counts
+	p.Study = reg.study.Name
 	err := s.app.QueryRow(ctx, `
-		SELECT count(*), sum(rows_read), sum(rows_mapped), sum(rows_quarantined), sum(rows_ignored), sum(records_produced),
-		  sum(records_accepted), sum(records_unchanged), sum(records_superseded), sum(records_quarantined), sum(records_held)
+		SELECT count(*), `+sumColumns+`
 		FROM research.batch WHERE study_id = $1 AND batch_id <= $2 AND kind = 'object'`, reg.id, p.MaxBatch).
-		Scan(&p.Batches, &c.Read, &c.Mapped, &c.RowsQuarantined, &c.Ignored, &c.Produced,
-			&c.Accepted, &c.Unchanged, &c.Superseded, &c.Quarantined, &c.Held)
+		Scan(append([]any{&p.Batches}, countsInto(&p.Counts)...)...)
 	if err != nil {
 		return p, fault("count what the release is built from", err)
 	}

@@ -12,7 +12,8 @@ import (
 
 // LockSource takes the source for this process: one run at a time per source,
 // across all processes. ok is false when someone else has it, which is a normal
-// answer. The lock goes with the connection, so a killed process frees it.
+// answer. The lock goes with its own connection, so a killed process frees it,
+// and runs that hold one cannot use up the pool that they work with.
 func (s *Store) LockSource(ctx context.Context, source string) (unlock func(), ok bool, err error) {
 	return s.lock(ctx, "longitude.source."+source)
 }
@@ -23,23 +24,23 @@ func (s *Store) LockRelease(ctx context.Context, studyName string) (unlock func(
 }
 
 func (s *Store) lock(ctx context.Context, name string) (func(), bool, error) {
-	conn, err := s.app.Acquire(ctx)
+	conn, err := pgx.ConnectConfig(ctx, s.app.Config().ConnConfig)
 	if err != nil {
 		return nil, false, fault("take a lock", err)
 	}
-	var ok bool
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 0))`, name).Scan(&ok); err != nil || !ok {
-		conn.Release()
-		return nil, false, fault("take a lock", err)
-	}
-	return func() {
+	hangUp := func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		if _, err := conn.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, 0))`, name); err != nil {
-			_ = conn.Conn().Close(ctx) // a closed connection frees its locks
-		}
-		conn.Release()
-	}, true, nil
+		// Closing frees the lock too, but only once the server has noticed.
+		_, _ = conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
+		_ = conn.Close(ctx)
+	}
+	var ok bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 0))`, name).Scan(&ok); err != nil || !ok {
+		hangUp()
+		return nil, false, fault("take a lock", err)
+	}
+	return hangUp, true, nil
 }
 
 // StartRun opens a run. Runs of the same kind, study and source that a killed
@@ -56,18 +57,20 @@ func (s *Store) StartRun(ctx context.Context, kind, studyName, source, trigger s
 	return id, fault("open a run", err)
 }
 
-// FinishRun closes a run with its counts and, when it failed, why.
+// FinishRun closes a run with its counts and, when it failed, why. A run that
+// was told to stop did not fail: it is interrupted, as one that was killed.
 func (s *Store) FinishRun(ctx context.Context, id int64, objects int, c study.Counts, failure error) error {
-	state, e := "succeeded", &study.Error{}
-	if failure != nil {
-		state = "failed"
+	state, text, e := "succeeded", "", &study.Error{}
+	switch {
+	case failure == nil:
+	case errors.Is(failure, context.Canceled):
+		state, text = "interrupted", "the run was told to stop"
+		e = &study.Error{Code: "run.interrupted", Hint: "nothing to do: the next run carries on"}
+	default:
 		if !errors.As(failure, &e) {
 			e = &study.Error{Code: "internal", Op: "an internal error", Hint: "see the log of this run"}
 		}
-	}
-	text := ""
-	if failure != nil {
-		text = e.Error()
+		state, text = "failed", e.Error()
 	}
 	_, err := s.app.Exec(ctx, `
 		UPDATE jobs.run SET state = $2, finished_at = clock_timestamp(), objects = $3,

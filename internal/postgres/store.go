@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -51,11 +52,18 @@ func Open(ctx context.Context, urls URLs, software string) (*Store, error) {
 	return &Store{urls: urls, software: software, app: app, release: release, studies: map[string]*registered{}}, nil
 }
 
+// poolConnections leaves room for the status page beside runs that wait for
+// their turn, each in a connection. pool_max_conns in the URL says otherwise.
+const poolConnections = 16
+
 func openPool(ctx context.Context, url, role string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil { // the text may hold the password: it is not repeated
 		return nil, &study.Error{Code: "database.url", Op: "the database URL cannot be read", Exit: study.ExitUsage,
 			Hint: "write it as postgres://user:password@host:5432/name"}
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		cfg.MaxConns = poolConnections
 	}
 	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "SET ROLE "+role)

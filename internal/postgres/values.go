@@ -16,7 +16,7 @@ type dbDate struct{ date study.Date }
 func (d *dbDate) ScanDate(v pgtype.Date) error {
 	d.date = study.NoDate
 	if v.Valid {
-		d.date = study.DateOf(v.Time, time.UTC)
+		d.date = study.Date(v.Time.Unix() / 86400) // midnight UTC, in any year
 	}
 	return nil
 }
