@@ -65,8 +65,10 @@ func openPool(ctx context.Context, url, role string) (*pgxpool.Pool, error) {
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = poolConnections
 	}
+	// Within one transaction tables grow from nothing to millions of rows: a plan
+	// kept from the start reads them from end to end.
 	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, "SET ROLE "+role)
+		_, err := c.Exec(ctx, "SET ROLE "+role+"; SET plan_cache_mode = force_custom_plan")
 		return err
 	}
 	cfg.ConnConfig.RuntimeParams["application_name"] = "longitude"
