@@ -394,23 +394,50 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func BenchmarkDecode(b *testing.B) {
+// measured are 100,000 rows of twelve cells, as they come from most systems and
+// with every cell quoted.
+func measured() map[string][]byte {
 	plain := "P-000123,visual_acuity,month_3,2026-04-01,2026-04-01T10:11:12Z,R,44,15.5,ETDRS,,,2026-04-02\n"
 	quoted := `"` + strings.ReplaceAll(strings.TrimSpace(plain), ",", `","`) + "\"\n"
+	rows := map[string][]byte{}
 	for name, line := range map[string]string{"plain": plain, "quoted": quoted} {
+		rows[name] = []byte("a,b,c,d,e,f,g,h,i,j,k,l\n" + strings.Repeat(line, 100_000))
+	}
+	return rows
+}
+
+func BenchmarkDecode(b *testing.B) {
+	benchmark(b, func(in []byte) (n int) {
+		for rows, err := range (Format{}).Decode(context.Background(), header(study.FormatSpec{}), bytes.NewReader(in)) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += rows.Len()
+		}
+		return n
+	})
+}
+
+// BenchmarkStandardLibrary is what encoding/csv takes for the same bytes at its
+// fastest setting: docs/decisions/0007-own-csv-splitter.md compares the two.
+func BenchmarkStandardLibrary(b *testing.B) {
+	benchmark(b, func(in []byte) (n int) {
+		r := stdcsv.NewReader(bytes.NewReader(in))
+		r.ReuseRecord = true
+		for _, err := r.Read(); err == nil; _, err = r.Read() {
+			n++
+		}
+		return n - 1 // the header
+	})
+}
+
+func benchmark(b *testing.B, read func(in []byte) (rows int)) {
+	for name, in := range measured() {
 		b.Run(name, func(b *testing.B) {
-			in := []byte("a,b,c,d,e,f,g,h,i,j,k,l\n" + strings.Repeat(line, 100_000))
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
 			for b.Loop() {
-				n := 0
-				for rows, err := range (Format{}).Decode(context.Background(), header(study.FormatSpec{}), bytes.NewReader(in)) {
-					if err != nil {
-						b.Fatal(err)
-					}
-					n += rows.Len()
-				}
-				if n != 100_000 {
+				if n := read(in); n != 100_000 {
 					b.Fatal(n)
 				}
 			}
