@@ -189,7 +189,9 @@ func (v *viewer) record(d *study.Draft, code string, rows *transform.Rows) error
 		same("visit", said.Visit, v.visit(&d.Visit))
 		same("visit date", said.VisitDate, v.date(d.Visit.Actual))
 	}
-	same("occurrence", from.Occurrence, occurrence(form, d.Occurrence))
+	if from.Occurrence.Mapped() {
+		same("occurrence", from.Occurrence, occurrence(form, d.Occurrence))
+	}
 	normalised, pseudonymised := answers(form, d.Answers, d.Missing, true), answers(form, sealed.Answers, sealed.Missing, false)
 	for i := range form.Fields {
 		if normalised[i] == "" && pseudonymised[i] == "" {

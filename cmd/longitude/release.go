@@ -235,6 +235,10 @@ publishes it, never from the release.
 Exits 0 when the release is sound, 5 when it was tampered with, 3 when it could not be checked.`,
 		Example: "  longitude release verify .longitude/releases/amd-obs-01/amd_obs_01_r001 --policy .longitude/policy/amd-obs-01.json",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if policy == "" {
+				return &study.Error{Code: "usage.policy", Op: "no policy is named, and a release cannot say itself who may sign it", Exit: study.ExitUsage,
+					Hint: "name it with --policy; the release's owner publishes it outside of the release"}
+			}
 			return a.verify(folderOf(args[0]), policy)
 		},
 	}

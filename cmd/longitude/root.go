@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,7 @@ type app struct {
 	dir      string // config folder
 	output   string // table | json | csv
 	quiet    bool
+	prepared bool // the command line is understood: what fails now is the work
 	level    slog.LevelVar
 	log      *slog.Logger
 }
@@ -37,18 +39,30 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return study.ExitOK
-	}
 	var done exitWith
-	if errors.As(err, &done) {
-		return int(done)
+	said := errors.As(err, &done)
+	if err != nil && !said {
+		a.report(err)
 	}
-	a.report(err)
-	if ctx.Err() != nil {
-		return 130
+	switch {
+	case err == nil:
+		return study.ExitOK
+	case ctx.Err() != nil:
+		return interrupted(ctx)
+	case said:
+		return int(done)
+	case !a.prepared:
+		return study.ExitUsage // cobra's own: unknown command or flag
 	}
 	return exitCode(err)
+}
+
+// interrupted is the exit code by which a shell tells Ctrl-C from a request to stop.
+func interrupted(ctx context.Context) int {
+	if strings.HasPrefix(context.Cause(ctx).Error(), syscall.SIGTERM.String()) {
+		return 128 + int(syscall.SIGTERM)
+	}
+	return 128 + int(syscall.SIGINT)
 }
 
 // exitWith ends a command with a code and nothing more to say.
@@ -60,17 +74,20 @@ func exitCode(err error) int {
 	var e *study.Error
 	switch {
 	case !errors.As(err, &e):
-		return study.ExitUsage // cobra's own: unknown command or flag
 	case e.Exit != 0:
 		return e.Exit
 	case e.Temporary:
-		return study.ExitEnvironment // try again
+		return study.ExitEnvironment
 	}
 	return study.ExitFailed
 }
 
 // report prints an error with its place, its code and what to do.
 func (a *app) report(err error) {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(a.err, "interrupted: what is recorded is whole; run it again to go on")
+		return
+	}
 	var e *study.Error
 	if !errors.As(err, &e) {
 		fmt.Fprintf(a.err, "error: %s\n", err)
@@ -119,6 +136,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 		a.level.Set(slog.LevelWarn)
 	}
 	a.log = telemetry.NewLogger(a.err, &a.level)
+	a.prepared = true
 	return nil
 }
 

@@ -316,7 +316,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 func codeOf(err error) string {
 	var e *study.Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case errors.As(err, &e):
 		return e.Code
 	}
 	return "internal"
