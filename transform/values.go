@@ -22,10 +22,11 @@ const (
 	ruleChoice   = "choice_unknown"
 	ruleAcuity   = "acuity_invalid"
 
-	ruleRequired  = "required"
-	ruleRange     = "range"
-	rulePattern   = "pattern"
-	rulePrecision = "precision"
+	ruleRequired = "required"
+	ruleRange    = "range"
+	rulePattern  = "pattern"
+
+	rulePrecision = "precision" // rejects a decimal that its type cannot hold, flags a datetime finer than microseconds
 )
 
 // maxDigits of a number fit an int64 whatever its scale.
@@ -102,7 +103,7 @@ func (f *fieldMap) read(dst, text []byte) (packed []byte, reject, finding string
 			finding = ruleRange
 		}
 	case study.Decimal:
-		if dst, reject, finding = f.decimal(dst, text); reject == "" && !within(compareNumbers, dst[start:], f.min, f.max) {
+		if dst, reject = f.decimal(dst, text); reject == "" && !within(compareNumbers, dst[start:], f.min, f.max) {
 			finding = ruleRange
 		}
 	case study.Boolean:
@@ -152,15 +153,17 @@ func (f *fieldMap) integer(dst, text []byte) ([]byte, string) {
 	return packed, ""
 }
 
-func (f *fieldMap) decimal(dst, text []byte) (packed []byte, reject, finding string) {
+// decimal reads a number that fits decimal(precision, scale). One that does not is
+// not of the type: nothing downstream may round it, and no column could hold it.
+func (f *fieldMap) decimal(dst, text []byte) ([]byte, string) {
 	packed, whole, fraction, ok := appendNumber(dst, text, f.mark)
 	switch {
 	case !ok:
-		return dst, ruleDecimal, ""
+		return dst, ruleDecimal
 	case f.field.Precision > 0 && (fraction > f.field.Scale || whole > f.field.Precision-f.field.Scale):
-		finding = rulePrecision
+		return dst, rulePrecision
 	}
-	return packed, "", finding
+	return packed, ""
 }
 
 // appendNumber appends the canonical form of a decimal number: no plus, no
