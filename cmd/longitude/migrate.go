@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"longitude/internal/config"
 	"longitude/internal/postgres"
 )
 
@@ -18,6 +19,9 @@ func (a *app) migrateCommand() *cobra.Command {
 				return err
 			}
 			defer h.close()
+			if findings := h.cfg.ResolveService(); config.Failed(findings) {
+				return a.refuse(findings)
+			}
 			urls, err := h.database(cmd.Context())
 			if err != nil {
 				return err
