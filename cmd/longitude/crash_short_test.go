@@ -1,0 +1,21 @@
+//go:build unix && !crash
+
+package main
+
+import (
+	"testing"
+
+	"longitude/study"
+)
+
+// The short form of TestCrash, which `make crash` runs in full.
+func TestCrashShort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	newProgram(t).survives(t, []crash{
+		{stage: 0, kills: []string{study.PointMidCopy + ":9"}, private: true},
+		{stage: 2, kills: []string{study.PointAfterCommit + ":3"}},
+		{stage: 3, kills: []string{study.PointAfterEnvelope}},
+	})
+}

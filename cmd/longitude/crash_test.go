@@ -1,0 +1,50 @@
+//go:build unix && crash
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"longitude/study"
+)
+
+// The program is killed at every named point of its commit order: the first time
+// the point is reached and later, on the first delivery and on the second, again
+// while it recovers, and together with its database.
+func TestCrash(t *testing.T) {
+	var crashes []crash
+	for _, point := range study.Points {
+		first, second := 0, 2
+		if strings.HasPrefix(point, "release.") {
+			first, second = 1, 3
+		}
+		crashes = append(crashes, crash{stage: first, kills: []string{point}})
+		switch point {
+		case study.PointMidCopy, study.PointMidPart:
+			crashes = append(crashes, crash{stage: second, kills: []string{point + ":7"}}, crash{stage: second, kills: []string{point + ":2", point + ":5"}})
+		case study.PointAfterEnvelope: // the release is there: nothing is built again, so the point comes once
+			crashes = append(crashes, crash{stage: second, kills: []string{study.PointBeforeEnvelope, point}})
+		default:
+			if first == 0 {
+				crashes = append(crashes, crash{stage: second, kills: []string{point + ":5"}})
+			}
+			crashes = append(crashes, crash{stage: second, kills: []string{point, point}})
+		}
+		crashes = append(crashes, crash{stage: first, kills: []string{point}, private: true})
+	}
+	named := map[string]bool{}
+	for _, c := range crashes {
+		for _, kill := range c.kills {
+			point, _, _ := strings.Cut(kill, ":")
+			named[point] = true
+		}
+	}
+	for _, point := range study.Points {
+		if !named[point] || !slices.ContainsFunc(crashes, func(c crash) bool { return len(c.kills) > 1 }) {
+			t.Errorf("%s is not crashed at", point)
+		}
+	}
+	newProgram(t).survives(t, crashes)
+}
