@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
+	"longitude/deid"
 	"longitude/study"
 )
 
@@ -118,8 +120,7 @@ func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, verdic
 		}
 		r := &news[i]
 		form := j.feed.Study.Forms[r.Form].Name
-		key := append([]byte(form+"\x1f\x1f"+rule+"\x1f"), r.Hash[:]...)
-		refused = append(refused, study.SealedRejection{KeyVersion: r.KeyVersion, Box: r.SealedRaw, Item: j.feed.Intake.RowDigest(key),
+		refused = append(refused, study.SealedRejection{KeyVersion: r.KeyVersion, Box: r.SealedRaw, Item: j.feed.Intake.RowDigest(refusal(r, form, rule)),
 			Rejection: study.Rejection{Ordinal: r.Ordinal, Line: r.Line, Site: r.Site, Form: form, Rule: rule, Records: 1}})
 		j.counts.Quarantined++
 		j.leaf = recordLeaf(j.leaf, r, study.RecordKey{Form: r.Form, Occurrence: r.Occurrence}, 'q')
@@ -129,6 +130,15 @@ func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, verdic
 		return nil
 	}
 	return j.tx.Quarantine(ctx, j.feed.Config.Name, refused)
+}
+
+// refusal is what a refused record is recognised by when it comes again. Whose it
+// is and of which visit is part of it: two eyes with the same reading are two rows
+// that a person has to look at.
+func refusal(r *study.Record, form, rule string) []byte {
+	v := &r.Visit
+	return append(deid.Frame(form, rule, strconv.FormatInt(r.Participant, 10), v.Key, v.Actual.String(), v.Planned.String(), v.Declared.String(),
+		r.Occurrence, strconv.FormatInt(micros(r.Modified), 10)), r.Hash[:]...)
 }
 
 // count books an arrival in the second equation and commits it to the root.
