@@ -11,7 +11,7 @@ import (
 // alone changes verdicts (a window ends, a grace period passes). It reads no
 // source and adds only the verdicts that changed.
 func (in *Ingester) Rejudge(ctx context.Context, s *study.Study, rules *transform.Rules, asOf study.Date, trigger string) (Outcome, error) {
-	unlock, ok, err := in.Store.LockSource(ctx, "rejudge/"+s.Name) // no source has such a name
+	unlock, ok, err := in.Store.LockSource(ctx, "rejudge:"+s.Name) // no source has such a name
 	if err != nil || !ok {
 		return Outcome{Busy: !ok && err == nil}, err
 	}

@@ -20,7 +20,7 @@ type recordWriter struct {
 func (w *recordWriter) write(r *study.Record) error {
 	b := w.buf[:0]
 	for _, n := range [...]int64{r.Participant, r.Ordinal, r.Line, int64(r.Form), int64(r.Visit.Type), micros(r.Modified),
-		int64(r.Entered), int64(r.Withdrawn), int64(r.Consented), int64(r.KeyVersion), bit(r.Visit.Reason)} {
+		int64(r.Entered), int64(r.Withdrawn), int64(r.Consented), int64(r.KeyVersion), bit(r.Visit.Reason), int64(r.Visit.Unsaid)} {
 		b = binary.AppendVarint(b, n)
 	}
 	for _, s := range [...]string{r.Site, r.Occurrence, r.Visit.Key, r.Visit.Actual.String(), r.Visit.Planned.String(),
@@ -61,7 +61,7 @@ func (d *recordReader) read(r *study.Record) error {
 	*r = study.Record{Participant: d.int(), Ordinal: d.int(), Line: d.int(), Form: int(d.int())}
 	r.Visit.Type, r.Modified = int(d.int()), fromMicros(d.int())
 	r.Entered, r.Withdrawn, r.Consented = study.Date(d.int()), study.Date(d.int()), study.Date(d.int())
-	r.KeyVersion, r.Visit.Reason = int(d.int()), d.int() == 1
+	r.KeyVersion, r.Visit.Reason, r.Visit.Unsaid = int(d.int()), d.int() == 1, study.Unsaid(d.int())
 	r.Site, r.Occurrence, r.Visit.Key = d.text(), d.text(), d.text()
 	r.Visit.Actual, r.Visit.Planned, r.Visit.Declared = d.date(), d.date(), d.date()
 	r.Answers, r.Missing, r.Findings = d.text(), d.text(), d.text()
