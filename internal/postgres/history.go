@@ -15,6 +15,14 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
+// byKey keeps the planner of a transaction to the keys of our tables. It has no
+// statistics of what the transaction itself has written.
+const byKey = `SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0`
+
+// asked is the condition on the participants in $1. The planner must not see how
+// many they are, or it reads the whole key in order rather than look each up.
+const asked = `participant_id = ANY (ARRAY (SELECT unnest($1::bigint[])))`
+
 // histories reads what the batches up to upTo hold about the participants, in
 // the order asked. Every query is one range scan of a primary key per participant.
 func histories(ctx context.Context, q querier, reg *registered, participants []int64, upTo int64) ([]study.History, error) {
@@ -47,7 +55,7 @@ func (r *historyReader) participants(ctx context.Context) error {
 		SELECT DISTINCT ON (p.participant_id) p.participant_id, p.code, coalesce(v.site, ''), coalesce(v.enrolled, false), v.consented, v.withdrawn
 		FROM research.participant p
 		LEFT JOIN research.participant_version v ON v.participant_id = p.participant_id AND v.batch_id <= $2
-		WHERE p.participant_id = ANY($1) AND p.batch_id <= $2
+		WHERE p.`+asked+` AND p.batch_id <= $2
 		ORDER BY p.participant_id, v.batch_id DESC`, r.ids, r.upTo)
 	if err != nil {
 		return err
@@ -67,7 +75,7 @@ func (r *historyReader) participants(ctx context.Context) error {
 func (r *historyReader) versions(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
 		SELECT participant_id, form_id, visit_no, occurrence, version, op::text, content_hash, modified, batch_id, ordinal, entered
-		FROM research.record_version WHERE participant_id = ANY($1) AND batch_id <= $2
+		FROM research.record_version WHERE `+asked+` AND batch_id <= $2
 		ORDER BY participant_id, form_id, visit_no, occurrence, version`, r.ids, r.upTo)
 	if err != nil {
 		return err
@@ -98,7 +106,7 @@ func (r *historyReader) visits(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
 		SELECT DISTINCT ON (participant_id, visit_no) participant_id, visit_no, visit_key, visit_type, actual, planned, declared,
 		       reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld
-		FROM research.visit_version WHERE participant_id = ANY($1) AND batch_id <= $2
+		FROM research.visit_version WHERE `+asked+` AND batch_id <= $2
 		ORDER BY participant_id, visit_no, batch_id DESC`, r.ids, r.upTo)
 	if err != nil {
 		return err
@@ -134,7 +142,7 @@ func (r *historyReader) visits(ctx context.Context) error {
 func (r *historyReader) deviations(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
 		SELECT DISTINCT ON (participant_id, visit_no, code, detail) participant_id, visit_no, code, detail, kind, state, evidence
-		FROM research.deviation_version WHERE participant_id = ANY($1) AND batch_id <= $2
+		FROM research.deviation_version WHERE `+asked+` AND batch_id <= $2
 		ORDER BY participant_id, visit_no, code, detail, batch_id DESC`, r.ids, r.upTo)
 	if err != nil {
 		return err
@@ -152,7 +160,7 @@ func (r *historyReader) deviations(ctx context.Context) error {
 func (r *historyReader) holds(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
 		SELECT DISTINCT ON (participant_id, form_id, visit_no, occurrence) participant_id, form_id, visit_no, occurrence, code
-		FROM research.hold_version WHERE participant_id = ANY($1) AND batch_id <= $2
+		FROM research.hold_version WHERE `+asked+` AND batch_id <= $2
 		ORDER BY participant_id, form_id, visit_no, occurrence, batch_id DESC`, r.ids, r.upTo)
 	if err != nil {
 		return err
@@ -184,7 +192,7 @@ func currents(ctx context.Context, q querier, reg *registered, participants []in
 		SELECT DISTINCT ON (participant_id, form_id, visit_no, occurrence)
 		       participant_id, form_id, visit_no, occurrence, shape_id, op::text, answers, missing
 		FROM research.record_version
-		WHERE participant_id = ANY($1) AND batch_id <= $2 AND op <> 'h'
+		WHERE `+asked+` AND batch_id <= $2 AND op <> 'h'
 		ORDER BY participant_id, form_id, visit_no, occurrence, version DESC`, participants, upTo)
 	if err != nil {
 		return nil, fault("read the records", err)

@@ -29,7 +29,7 @@ func (s *Store) BeginIngest(ctx context.Context, studyName string) (*Ingest, err
 	if err != nil {
 		return nil, err
 	}
-	tx, err := s.app.Begin(ctx)
+	tx, err := s.app.BeginTx(ctx, pgx.TxOptions{BeginQuery: "BEGIN; " + byKey})
 	if err != nil {
 		return nil, fault("begin a transaction", err)
 	}

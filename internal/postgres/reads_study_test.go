@@ -144,3 +144,19 @@ func TestTimelineOfARelativeCalendar(t *testing.T) {
 		t.Error("the database does not say so")
 	}
 }
+
+func TestVisitsStandInProtocolOrder(t *testing.T) {
+	visit := func(no int32, typ int, at study.PartialDate) study.Visit {
+		return study.Visit{No: no, Type: typ, Actual: at}
+	}
+	on := func(d study.Date) study.PartialDate { return study.ExactDate(d) }
+	visits := []study.Visit{visit(1, -1, study.PartialDate{}), visit(2, -1, on(60)), visit(3, 1, on(5)), visit(4, 0, on(9)), visit(5, -1, on(-3)), visit(6, 1, on(4)), visit(7, -1, on(60))}
+	slices.SortFunc(visits, inProtocolOrder)
+	var got []int32
+	for _, v := range visits {
+		got = append(got, v.No)
+	}
+	if want := []int32{4, 6, 3, 5, 2, 7, 1}; !slices.Equal(got, want) {
+		t.Errorf("order %v, want %v", got, want)
+	}
+}

@@ -135,7 +135,7 @@ func (s *Store) OpenSnapshot(ctx context.Context, plan study.ReleasePlan) (*Snap
 	if err != nil {
 		return nil, fault("open a release snapshot", err)
 	}
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + byKey})
 	if err != nil {
 		conn.Release()
 		return nil, fault("open a release snapshot", err)

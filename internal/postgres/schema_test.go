@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"slices"
@@ -204,5 +205,20 @@ func TestErrorsQuoteNothing(t *testing.T) {
 		if _, err := Open(t.Context(), URLs{Owner: url, App: url, Vault: url, Release: url}, ""); err == nil || strings.Contains(err.Error(), "secretword") {
 			t.Errorf("opening told: %v", err)
 		}
+	}
+}
+
+// Whether to try again, and what to do, follows from the class of the failure.
+func TestFaultsSayWhatToDo(t *testing.T) {
+	for code, temporary := range map[string]bool{"08006": true, "57P01": true, "40P01": true, "55P03": true, "53100": true, "25006": true,
+		"28P01": false, "3D000": false, "42P01": false, "23505": false, "22021": false} {
+		err := fault("try", &pgconn.PgError{Code: code, Message: "secret", Detail: "secret", SchemaName: "research", TableName: "batch"})
+		var e *study.Error
+		if !errors.As(err, &e) || e.Temporary != temporary || e.Hint == "" || !strings.Contains(e.Op, code+", research.batch") || strings.Contains(e.Error()+e.Hint, "secret") {
+			t.Errorf("%s: %+v", code, e)
+		}
+	}
+	if !study.IsTemporary(fault("try", context.DeadlineExceeded)) {
+		t.Error("an interruption is not tried again")
 	}
 }
