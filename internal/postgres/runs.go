@@ -64,8 +64,8 @@ func (s *Store) FinishRun(ctx context.Context, id int64, objects int, c study.Co
 	switch {
 	case failure == nil:
 	case errors.Is(failure, context.Canceled):
-		state, text = "interrupted", "the run was told to stop"
-		e = &study.Error{Code: "run.interrupted", Op: text, Hint: "nothing to do: the next run carries on"}
+		e = &study.Error{Code: "run.interrupted", Op: "the run was told to stop", Hint: "nothing to do: the next run carries on"}
+		state, text = "interrupted", e.Op
 	default:
 		if !errors.As(failure, &e) {
 			e = &study.Error{Code: "internal", Op: "an internal error", Hint: "see the log of this run"}
