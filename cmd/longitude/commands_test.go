@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"os"
@@ -176,7 +175,7 @@ func TestInterrupted(t *testing.T) {
 	x.drop("a.csv", smallHeader+person("P-1"))
 	x.drop("b.csv", smallHeader+person("P-2"))
 	ctx, cancel := context.WithCancel(t.Context())
-	told := told{after: "object 1", call: cancel}
+	told := told{after: "object 1", call: func(string) { cancel() }}
 	if code := run(ctx, []string{"sync", "--config", x.dir}, io.Discard, &told); code != 130 {
 		t.Errorf("exit %d, want 130\n%s", code, told.text.String())
 	}
@@ -186,18 +185,4 @@ func TestInterrupted(t *testing.T) {
 	if got := x.sync(study.ExitOK).Counts; got.Accepted != 3 {
 		t.Errorf("run again: %+v", got)
 	}
-}
-
-// told calls back once a text was written.
-type told struct {
-	text  bytes.Buffer
-	after string
-	call  func()
-}
-
-func (w *told) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte(w.after)) {
-		w.call()
-	}
-	return w.text.Write(b)
 }

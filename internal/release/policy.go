@@ -56,7 +56,7 @@ func WritePolicy(file string, p Policy) error {
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), ".policy-*")
 	if err != nil {
-		return policyError(study.ExitEnvironment, "the file cannot be written")
+		return unwritable()
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
 	_, err = tmp.Write(content)
@@ -65,7 +65,7 @@ func WritePolicy(file string, p Policy) error {
 		func() error { return os.Rename(tmp.Name(), file) },
 	} {
 		if step() != nil {
-			return policyError(study.ExitEnvironment, "the file cannot be written")
+			return unwritable()
 		}
 	}
 	return nil
@@ -105,4 +105,9 @@ func decodeBase64(s string) ([]byte, bool) {
 func policyError(exit int, what string) error {
 	return &study.Error{Code: "verify.policy", Op: "reading the verification policy: " + what, Exit: exit,
 		Hint: `a policy is {"keys": [{"id": …, "public": base64}], "threshold": 1}; longitude release build writes one into its data folder`}
+}
+
+func unwritable() error {
+	return &study.Error{Code: "release.policy", Op: "writing the verification policy into the data folder", Exit: study.ExitEnvironment,
+		Hint: "make room there and let this user write to it, or set service.data_dir to another folder"}
 }
