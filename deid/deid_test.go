@@ -68,9 +68,15 @@ func TestKeyPrintsRedacted(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown = append(shown, string(asJSON))
+	timeless := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{} // its digits are chance, and some of them look like the key's
+		}
+		return a
+	}}
 	for _, handler := range []func(*bytes.Buffer) slog.Handler{
-		func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
-		func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
+		func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, timeless) },
+		func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, timeless) },
 	} {
 		var log bytes.Buffer
 		slog.New(handler(&log)).Info("m", "key", key, "holder", holder{key, key})

@@ -329,9 +329,8 @@ func BenchmarkSeal(b *testing.B) {
 	}
 	s.Forms[0].Fields = fields
 	d := study.Draft{Answers: pack(cells...)}
-	private := d
 	s.Forms = append(s.Forms, testStudy().Forms[0])
-	private = draft()
+	private := draft()
 	private.Form = 1
 	in := testIntake(b, s, testKeys("k"))
 	for _, bench := range []struct {

@@ -49,7 +49,7 @@ func (s *sealer) seal(plain, aad []byte) []byte {
 	if _, err := io.ReadFull(s.random, box[1:]); err != nil {
 		panic("deid: the source of randomness failed")
 	}
-	return s.aead.Seal(box, box[1:], plain, aad)
+	return s.aead.Seal(box, box[1:], plain, aad) //nolint:gosec // the nonce was just read from the source of randomness
 }
 
 // open returns what was sealed, or an error when the box was changed, moved to

@@ -244,7 +244,6 @@ type door struct {
 	feed     *Feed
 	tx       Ingest
 	numbers  map[string]int64 // source identifier → participant number
-	known    []string         // participant code by order of first sight
 	fresh    map[int64]bool   // participants created in this transaction: they have no history
 	code     map[int64]string
 	rejected []study.Digest

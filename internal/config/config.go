@@ -207,7 +207,7 @@ func (c *Config) Resolve() []Finding {
 }
 
 // Resolve is Config.Resolve for what one source needs.
-func (s *SourceConfig) Resolve() []Finding { return s.doc.resolve() }
+func (c *SourceConfig) Resolve() []Finding { return c.doc.resolve() }
 
 // ResolveService is Config.Resolve for what the service needs.
 func (c *Config) ResolveService() []Finding {

@@ -42,25 +42,6 @@ func (p *pairs[T]) decode(d *document, path string, n ast.Node) {
 	}
 }
 
-func (p pairs[T]) keys() []string {
-	keys := make([]string, len(p))
-	for i := range p {
-		keys[i] = p[i].Key
-	}
-	return keys
-}
-
-func (p pairs[T]) asMap() map[string]T {
-	if len(p) == 0 {
-		return nil
-	}
-	m := make(map[string]T, len(p))
-	for _, e := range p {
-		m[e.Key] = e.Value
-	}
-	return m
-}
-
 var durationType = reflect.TypeFor[time.Duration]()
 
 // into decodes n, the value at path, into v and reports what does not fit.

@@ -251,8 +251,8 @@ func (d *document) rangeFits(path string, r rangeDoc, f study.Field) {
 	if !r.written {
 		return
 	}
-	ordered := true
-	read := func(text string) bool { return false }
+	var ordered bool
+	var read func(text string) bool
 	switch f.Type {
 	case study.Integer, study.Decimal:
 		low, lowOK := new(big.Rat).SetString(r.low)
