@@ -39,7 +39,7 @@ func randomRecord(rng *rand.Rand) study.Record {
 	r := study.Record{
 		Participant: 1 + rng.Int64N(20), Ordinal: 1 + rng.Int64N(1000), Line: rng.Int64(), Site: randomText(rng),
 		Form: rng.IntN(5), Occurrence: randomText(rng), Entered: randomDate(rng), Withdrawn: randomDate(rng), Consented: randomDate(rng),
-		Visit: study.VisitRef{Key: randomText(rng), Type: rng.IntN(5) - 1, Reason: rng.IntN(2) == 0,
+		Visit: study.VisitRef{Key: randomText(rng), Type: rng.IntN(5) - 1, Reason: rng.IntN(2) == 0, Unsaid: study.Unsaid(rng.IntN(16)),
 			Actual: randomPartial(rng), Planned: randomPartial(rng), Declared: randomPartial(rng)},
 		Answers: randomText(rng), Missing: randomText(rng), Findings: randomText(rng), KeyVersion: 1 + rng.IntN(3),
 	}

@@ -56,7 +56,20 @@ type VisitRef struct {
 	Planned  PartialDate
 	Declared PartialDate // separately declared baseline date
 	Reason   bool        // the source gave a reason for a deviation
+	Unsaid   Unsaid      // facts that the source has no place for
 }
+
+// Unsaid is a set of facts of a visit that a source does not carry at all: where
+// it is silent, it takes nothing back of what another source says.
+type Unsaid uint8
+
+// The facts that a source may be silent on.
+const (
+	UnsaidActual Unsaid = 1 << iota
+	UnsaidPlanned
+	UnsaidDeclared
+	UnsaidReason
+)
 
 // Draft is one filled-in form as mapped from a row, identity still inside.
 // It lives between transform and door 1 and is never stored.

@@ -60,7 +60,7 @@ func TestCodesAreRaisedAndResolved(t *testing.T) {
 			evidence: "no acuity/R"},
 		{code: study.FormsMissing, kind: study.IsViolation, before: join(baseline(), month1("2026-01-31")[1:2]), after: month1("2026-01-31"),
 			evidence: "no acuity/R, imaging"},
-		{code: study.BaselineDateMismatch, kind: study.IsDeviation, before: join(declared("2025-12-31"), month1("2026-01-31")), after: baseline(),
+		{code: study.BaselineDateMismatch, kind: study.IsDeviation, before: join(declared("2025-12-31"), month1("2026-01-31")), after: declared("2026-01-01"),
 			evidence: "declared 2025-12-31, actual 2026-01-01", study: withBaselineWindow(3)},
 		{code: study.VisitOrder, kind: study.IsDeviation, before: join(baseline(), month1("2026-02-14"), seen(t, "month_3", "2026-02-13")), after: month1("2026-02-12"),
 			evidence: "2026-02-13 before month_1 on 2026-02-14", study: withEarlyMonth3()},

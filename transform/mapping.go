@@ -31,8 +31,9 @@ type Mapper struct {
 type rowMap struct {
 	participant, site, visit, visitDate, visitDay, planned, declared,
 	reason, modified, entered, author, withdrawn pick
-	by    string         // name | number | date
-	types map[string]int // name, alias or number as the source writes it → index of the visit type
+	by     string         // name | number | date
+	unsaid study.Unsaid   // facts of a visit that no column carries
+	types  map[string]int // name, alias or number as the source writes it → index of the visit type
 }
 
 // formMap is one form fed by rows.
@@ -107,6 +108,12 @@ func newRowMap(s *study.Study, from *study.Mapping) rowMap {
 		reason: newPick(from.Reason), modified: newPick(from.Modified), entered: newPick(from.Entered),
 		author: newPick(from.Author), withdrawn: newPick(from.Withdrawn),
 		by: from.VisitBy, types: map[string]int{},
+	}
+	for fact, said := range map[study.Unsaid]bool{study.UnsaidActual: r.visitDate.mapped || r.visitDay.mapped, study.UnsaidPlanned: r.planned.mapped,
+		study.UnsaidDeclared: r.declared.mapped, study.UnsaidReason: r.reason.mapped} {
+		if !said {
+			r.unsaid |= fact
+		}
 	}
 	for i, v := range s.Visits {
 		if r.by == "number" {

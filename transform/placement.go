@@ -77,7 +77,10 @@ func (j *judging) find(visits []study.Visit, key string) int {
 	return int(j.known[key]) - 1
 }
 
-// tell sets the facts of v from a row, unless v knows newer ones.
+// tell sets the facts of v from a row, unless v knows newer ones. A blank takes a
+// fact back only where the row is known to be newer and its source has a place
+// for the fact: rows of one visit, and sources of one participant, say different
+// things of it.
 func tell(v *study.Visit, n *study.Record) {
 	ref := &n.Visit
 	if !newer(n.Modified, v.Modified) {
@@ -86,8 +89,21 @@ func tell(v *study.Visit, n *study.Record) {
 	if ref.Type >= 0 {
 		v.Type = ref.Type
 	}
-	v.Actual, v.Planned, v.Declared, v.Reason = ref.Actual, ref.Planned, ref.Declared, ref.Reason
-	if n.Modified.After(v.Modified) {
+	corrects := !v.Modified.IsZero() && n.Modified.After(v.Modified)
+	takesBack := func(fact study.Unsaid) bool { return corrects && ref.Unsaid&fact == 0 }
+	before := *v
+	for _, f := range [...]struct {
+		of   study.Unsaid
+		to   *study.PartialDate
+		says study.PartialDate
+	}{{study.UnsaidActual, &v.Actual, ref.Actual}, {study.UnsaidPlanned, &v.Planned, ref.Planned}, {study.UnsaidDeclared, &v.Declared, ref.Declared}} {
+		if f.says.Known() || takesBack(f.of) {
+			*f.to = f.says
+		}
+	}
+	same := v.Actual == before.Actual && v.Planned == before.Planned && v.Declared == before.Declared
+	v.Reason = ref.Reason || v.Reason && same && !takesBack(study.UnsaidReason)
+	if n.Modified.After(v.Modified) && ref.Unsaid&study.UnsaidActual == 0 {
 		v.Modified = n.Modified
 	}
 }

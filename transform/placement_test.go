@@ -153,3 +153,52 @@ func TestManyVisits(t *testing.T) {
 		t.Errorf("%d visits, the thousandth is %d", len(j.Visits), j.VisitNo[999])
 	}
 }
+
+// Rows of one visit say different things of it. Silence takes nothing back; a
+// blank of a row that is known to be newer does, where its source has the column.
+func TestBlanksTakeBackOnlyWhenNewer(t *testing.T) {
+	const noColumns = study.UnsaidActual | study.UnsaidPlanned | study.UnsaidDeclared | study.UnsaidReason
+	at := func(day int, reason bool) func(*study.Record) {
+		return func(r *study.Record) {
+			r.Visit.Actual, r.Visit.Reason = partial(t, "2026-01-26"), reason
+			if day > 0 {
+				r.Modified = time.Unix(int64(day), 0)
+			}
+		}
+	}
+	blank := func(day int, unsaid study.Unsaid) func(*study.Record) {
+		return func(r *study.Record) {
+			r.Visit.Unsaid = unsaid
+			if day > 0 {
+				r.Modified = time.Unix(int64(day), 0)
+			}
+		}
+	}
+	moved := func(r *study.Record) { r.Visit.Actual = partial(t, "2026-01-27") }
+	for name, c := range map[string]struct {
+		rows   []func(*study.Record)
+		actual string
+		reason bool
+	}{
+		"a source without the columns":        {[]func(*study.Record){at(1, true), blank(2, noColumns)}, "2026-01-26", true},
+		"a source without the columns, first": {[]func(*study.Record){blank(2, noColumns), at(1, true)}, "2026-01-26", true},
+		"undated":                             {[]func(*study.Record){at(0, true), blank(0, 0)}, "2026-01-26", true},
+		"undated, first":                      {[]func(*study.Record){blank(0, 0), at(0, true)}, "2026-01-26", true},
+		"of the same moment":                  {[]func(*study.Record){at(1, true), blank(1, 0)}, "2026-01-26", true},
+		"newer":                               {[]func(*study.Record){at(1, true), blank(2, 0)}, "", false},
+		"older":                               {[]func(*study.Record){at(2, true), blank(1, 0)}, "2026-01-26", true},
+		"a reason is bound to its date":       {[]func(*study.Record){at(0, true), moved}, "2026-01-27", false},
+	} {
+		var records []study.Record
+		for i, change := range c.rows {
+			r := row("month_1", acuityForm, study.PartialDate{})
+			r.Occurrence = string(rune('A' + i))
+			change(&r)
+			records = append(records, r)
+		}
+		j := NewRules(amd()).Judge(newcomer(), records, partial(t, "2026-06-01").First())
+		if v := j.Visits[0]; v.Actual.String() != c.actual || v.Reason != c.reason {
+			t.Errorf("%s: actual %q, reason %v", name, v.Actual, v.Reason)
+		}
+	}
+}

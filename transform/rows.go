@@ -37,7 +37,7 @@ type told struct {
 // feeds a form that belongs to a visit.
 func (m *Mapper) tell(row [][]byte, visits bool) (t told, wrong fault) {
 	r := &m.row
-	t.visit.Type = -1
+	t.visit.Type, t.visit.Unsaid = -1, r.unsaid
 	site, _ := r.site.take(row)
 	if t.site = m.texts.intern(site, same); site != nil && !isCode(site, 32) {
 		return told{}, fault{ruleSite, r.site.name("site")}
