@@ -228,8 +228,11 @@ func (h *house) study(name string) (*study.Study, error) {
 
 // source opens the connection of one source.
 func (h *house) source(src *config.SourceConfig, digest func(string) string) (connectors.Source, error) {
-	if findings := src.Resolve(); config.Failed(findings) {
-		return nil, h.a.refuse(findings)
+	for _, f := range src.Resolve() {
+		if f.Severity == config.Error {
+			return nil, &study.Error{Code: f.Code, Op: f.Message, Hint: f.Hint, Exit: study.ExitUsage,
+				Place: fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)}
+		}
 	}
 	for _, spec := range connectorlist.Specs() {
 		if spec.Type == src.Connector {
