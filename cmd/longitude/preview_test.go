@@ -16,15 +16,16 @@ import (
 func TestPreview(t *testing.T) {
 	x := unmigrated(t, smallStudy, "postgres://nobody@127.0.0.1:1/none")
 	bad := strings.Replace(acuityRow("P-ZEBRA-9", "M1", "31/02/2026", "OD", "47"), "nurse", "Quagga", 1)
-	x.drop("a.csv", smallHeader+person("P-ZEBRA-9")+bad+acuityRow("", "BL", "01/03/2026", "OD", "70")+acuityRow("P-2", "BL", "01/03/2026", "XX", "-1"))
+	rows := person("P-ZEBRA-9") + bad + acuityRow("", "BL", "01/03/2026", "OD", "70") + acuityRow("P-2", "BL", "01/03/2026", "XX", "-1")
+	x.drop("a.csv", strings.TrimSpace(smallHeader)+",EXTRA\n"+strings.ReplaceAll(rows, "\n", ",Zorilla\n"))
 	text, progress := x.run(study.ExitRejections, "preview", "clinic", "--limit", "10")
 	for _, shown := range []string{"ID=[identifier]", "SML-", "VISIT=BL", "DATE=99/99/9999", "9999-99-99", "EYE=OD", "etdrs:99",
-		"METHOD=ETDRS", "ARM=[blinded]", "[sealed]", "IOP=99.9", "date_invalid", "choice_unknown", "EYE=AA"} {
+		"METHOD=ETDRS", "ARM=[blinded]", "[sealed]", "IOP=99.9", "date_invalid", "choice_unknown", "EYE=AA", "EXTRA=[not mapped]"} {
 		if !strings.Contains(text, shown) {
 			t.Errorf("the preview does not show %q", shown)
 		}
 	}
-	for _, private := range []string{"ZEBRA", "P-2", "nurse", "Quagga", "Quux", "active", "01/03/2026", "2026-03-01", "31/02", "15.0", "AB "} {
+	for _, private := range []string{"ZEBRA", "P-2", "nurse", "Quagga", "Quux", "Zorilla", "active", "01/03/2026", "2026-03-01", "31/02", "15.0", "AB "} {
 		if strings.Contains(text+progress, private) {
 			t.Errorf("the preview shows %q", private)
 		}
