@@ -27,15 +27,15 @@ func (in *Ingester) Rejudge(ctx context.Context, s *study.Study, rules *transfor
 }
 
 func (in *Ingester) rejudge(ctx context.Context, s *study.Study, rules *transform.Rules, asOf study.Date, out *Outcome, actor string) error {
+	participants, err := in.Store.ParticipantsOf(ctx, s.Name)
+	if err != nil {
+		return err
+	}
 	tx, err := in.Store.BeginIngest(ctx, s.Name)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	participants, err := in.Store.ParticipantsOf(ctx, s.Name)
-	if err != nil {
-		return err
-	}
 	changed := false
 	for len(participants) > 0 {
 		n := min(len(participants), chunkParticipants)

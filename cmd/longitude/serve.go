@@ -226,7 +226,10 @@ func (o observed) ObjectDone(source string, number int, c study.Counts) {
 
 func (o observed) RunDone(kind, studyName, source string, _ int, c study.Counts, took time.Duration, err error) {
 	outcome := "succeeded"
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		outcome = "interrupted"
+	case err != nil:
 		outcome = "failed"
 	}
 	o.metrics.RunFinished(studyName, source, kind, outcome, c, took)
