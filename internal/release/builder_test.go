@@ -3,7 +3,11 @@ package release
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -244,4 +248,52 @@ func BenchmarkAdd(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*len(w.records))/b.Elapsed().Seconds(), "records/s")
+}
+
+// A calendar date that a form asks for is a date, whatever class it was given:
+// door 2 drops it in a relative calendar and counts or shifts it in another.
+func TestFormDatesAreDates(t *testing.T) {
+	for _, relative := range []bool{false, true} {
+		for _, class := range []study.Class{study.Clinical, study.Sensitive, study.Quasi, study.StudyDate, study.DateClass} {
+			s := trial()
+			s.Relative = relative
+			s.Forms[2].Fields[1].Class = class
+			table, _ := formTable(s, 2)
+			for _, c := range table.Columns {
+				if c.Name == "onset" && c.Class != study.DateClass {
+					t.Errorf("relative %v: a date of class %s has class %s", relative, class, c.Class)
+				}
+			}
+		}
+	}
+}
+
+// Every code of a deviation that the study model declares is in the code list.
+func TestEveryDeviationIsListed(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../../study/visit.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, list := range codelists(trial()) {
+		for _, item := range list.items {
+			listed[list.name+" "+item.Code] = true
+		}
+	}
+	codes := 0
+	for _, decl := range file.Decls {
+		group, ok := decl.(*ast.GenDecl)
+		if !ok || group.Tok != token.CONST || group.Specs[0].(*ast.ValueSpec).Names[0].Name != "VisitOutOfWindow" {
+			continue
+		}
+		for _, spec := range group.Specs {
+			code, err := strconv.Unquote(spec.(*ast.ValueSpec).Values[0].(*ast.BasicLit).Value)
+			if codes++; err != nil || !listed[listDeviation+" "+code] {
+				t.Errorf("%s is in no code list", code)
+			}
+		}
+	}
+	if codes < 10 {
+		t.Errorf("found %d codes in the study model", codes)
+	}
 }

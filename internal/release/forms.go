@@ -53,7 +53,7 @@ func formTable(s *study.Study, i int) (*study.Table, []fieldColumns) {
 		if field.Sealed() {
 			continue
 		}
-		value, read := valueColumns(s, form, field)
+		value, read := valueColumns(form, field)
 		columns := append(value, missingColumn(form, field))
 		for collides(columns, taken) {
 			for c := range columns {
@@ -98,7 +98,7 @@ func label(f *study.Field) string {
 
 // valueColumns are the columns of a field's value. Every one of them may be
 // NULL, whatever the form requires: what arrives is what arrived.
-func valueColumns(s *study.Study, form *study.Form, field *study.Field) ([]study.Column, reader) {
+func valueColumns(form *study.Form, field *study.Field) ([]study.Column, reader) {
 	c := study.Column{Name: field.Name, Label: label(field), Description: label(field), Unit: field.Unit, Nullable: true,
 		Class: field.Class, Form: form.Name, Field: field.Name, Transform: "identity"}
 	if len(field.Choices) > 0 {
@@ -115,10 +115,10 @@ func valueColumns(s *study.Study, form *study.Form, field *study.Field) ([]study
 		c.Kind = study.BoolKind
 		return []study.Column{c}, readBoolean
 	case study.DateType:
-		c.Kind, c.Class = study.DateKind, dateClass(s, field.Class)
+		c.Kind, c.Class = study.DateKind, dateClass(field.Class)
 		return []study.Column{c}, readDate
 	case study.DateTime:
-		c.Kind, c.Class = study.TimestampKind, dateClass(s, field.Class)
+		c.Kind, c.Class = study.TimestampKind, dateClass(field.Class)
 		return []study.Column{c}, readInstant
 	case study.Acuity:
 		return acuityColumns(c), readAcuity
@@ -129,14 +129,10 @@ func valueColumns(s *study.Study, form *study.Form, field *study.Field) ([]study
 
 // dateClass gives dates their class whatever the field says, unless it says
 // something stricter: a calendar date classed clinical would leave as it is.
-func dateClass(s *study.Study, c study.Class) study.Class {
+func dateClass(c study.Class) study.Class {
 	switch c {
-	case study.Clinical, study.Sensitive, study.Quasi:
+	case study.Clinical, study.Sensitive, study.Quasi, study.StudyDate:
 		return study.DateClass
-	case study.StudyDate:
-		if !s.Relative {
-			return study.DateClass
-		}
 	}
 	return c
 }

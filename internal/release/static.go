@@ -101,6 +101,7 @@ func codelists(s *study.Study) []codelist {
 			{Code: study.LateEntry, Label: "Entered long after the visit"},
 			{Code: study.VisitMissed, Label: "A required visit did not happen"},
 			{Code: study.VisitOrder, Label: "Visits do not follow the order of the protocol"},
+			{Code: study.VisitAmbiguous, Label: "Known by its date alone, which fits no one visit type best"},
 			{Code: study.AfterWithdrawal, Label: "Collected after withdrawal from follow-up"},
 			{Code: study.BaselineMissing, Label: "A later visit happened without the baseline visit"},
 			{Code: study.ConsentMissing, Label: "Collected without consent or before it"},
