@@ -89,7 +89,7 @@ func lives(rng *rand.Rand) (rows []string) {
 		for range rng.IntN(3) {
 			add("%d,ae,,,%s,%d,%d,", p, start, 1+rng.IntN(2), 1+rng.IntN(3))
 		}
-		switch rng.IntN(6) {
+		switch rng.IntN(7) {
 		case 0:
 			add("%d,va,baseline,2026-02-31,,R,40,", p)
 		case 1:
@@ -99,6 +99,8 @@ func lives(rng *rand.Rand) (rows []string) {
 		case 3:
 			add("%d,other,,,,,,", p)
 		case 4:
+			add("\u200b%d,ae,,,,1,1,", p) // no participant has such an identifier
+		case 5:
 			rows = append(rows, fmt.Sprintf("%d,va,baseline\n", p))
 		}
 	}
@@ -128,15 +130,22 @@ func rowsIn(files []file) (n int64) {
 	return n
 }
 
-// stored counts the versions, and the records that quarantine stands for.
-func (m *memory) stored() (versions, quarantined int64) {
-	for _, v := range m.versions {
-		versions += int64(len(v))
+// stored counts the versions that were current when they arrived, those that
+// were late, and the records that quarantine stands for.
+func (m *memory) stored() (current, late, quarantined int64) {
+	for _, versions := range m.versions {
+		for _, v := range versions {
+			if v.Late {
+				late++
+			} else {
+				current++
+			}
+		}
 	}
 	for _, n := range m.quarantine {
 		quarantined += int64(n)
 	}
-	return versions, quarantined
+	return current, late, quarantined
 }
 
 // everything writes down what is current, naming participants by code and visits
@@ -205,9 +214,9 @@ func TestEveryRowIsAccountedFor(t *testing.T) {
 		if rows != 0 || records != 0 || out.Counts.Read != rowsIn(files) || out.Objects != len(files) {
 			t.Fatalf("%d rows in %d files: %+v", rowsIn(files), len(files), out)
 		}
-		versions, quarantined := b.store.m.stored()
-		if c := out.Counts; versions != c.Accepted+c.Superseded+c.Held || quarantined != c.Quarantined {
-			t.Fatalf("%d versions and %d quarantined records stored: %+v", versions, quarantined, c)
+		current, late, quarantined := b.store.m.stored()
+		if c := out.Counts; current != c.Accepted+c.Held || late != c.Superseded || quarantined != c.Quarantined {
+			t.Fatalf("%d current and %d late versions, %d quarantined records stored: %+v", current, late, quarantined, c)
 		}
 		var leaves int64
 		for _, batch := range b.store.m.batches {
