@@ -9,7 +9,7 @@ import (
 )
 
 // Ingest is the one transaction in which everything that follows from one
-// object is recorded. It is used by one goroutine.
+// object is recorded. It is used by one goroutine at a time.
 type Ingest struct {
 	tx       pgx.Tx
 	reg      *registered
@@ -370,10 +370,13 @@ func (in *Ingest) finishObject(ctx context.Context, b study.BatchRecord) error {
 }
 
 // Know records that this version of an item is durable, and the source's cursor.
+// An item that was touched and not changed stays with the batch that recorded it.
 func (in *Ingest) Know(ctx context.Context, b study.BatchRecord) error {
 	_, err := in.tx.Exec(ctx, `
 		INSERT INTO jobs.item (source, item, version, object_digest, batch_id) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (source, item) DO UPDATE SET version = EXCLUDED.version, object_digest = EXCLUDED.object_digest, batch_id = EXCLUDED.batch_id`,
+		ON CONFLICT (source, item) DO UPDATE SET version = EXCLUDED.version, object_digest = EXCLUDED.object_digest,
+		  batch_id = CASE WHEN jobs.item.object_digest = EXCLUDED.object_digest AND NOT EXISTS (SELECT 1 FROM research.batch WHERE batch_id = EXCLUDED.batch_id)
+		    THEN jobs.item.batch_id ELSE EXCLUDED.batch_id END`,
 		b.Source, b.Item, b.ItemVersion, b.Object.Digest[:], in.batch)
 	if err == nil && b.State != nil {
 		_, err = in.tx.Exec(ctx, `INSERT INTO jobs.cursor (source, state) VALUES ($1, $2)

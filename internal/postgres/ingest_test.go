@@ -336,6 +336,17 @@ func TestABatchIsRecordedWhole(t *testing.T) {
 	if g := one[int](t, s, `SELECT max(generation) FROM research.batch`); g != 2 {
 		t.Errorf("generation %d of an object read again", g)
 	}
+	touched := begin(t, s, "amd-obs")
+	b.ItemVersion = "2"
+	if err := touched.Know(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if err := touched.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := one[string](t, s, `SELECT version || ' ' || batch_id FROM jobs.item`); got != fmt.Sprint("2 ", again.Batch()) {
+		t.Errorf("an item that was only touched is at version and batch %s, want 2 %d", got, again.Batch())
+	}
 }
 
 // What of a row is sealed goes to the vault under the key of its record.

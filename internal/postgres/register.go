@@ -253,15 +253,19 @@ func viewColumn(f *study.Field, position int) string {
 		return "NULL::" + sqlType(f)
 	}
 	a := fmt.Sprintf("x.a[%d]", position+1)
-	if f.Sealed() {
-		return "(" + a + " IS NOT NULL)" // present or not: the value is in the vault
+	if hidden(f) {
+		return "(" + a + " IS NOT NULL)"
 	}
 	return "(" + a + ")::" + sqlType(f)
 }
 
+// hidden reports whether a view tells of a field only that there is a value: it is
+// in the vault, or would unblind the study.
+func hidden(f *study.Field) bool { return f.Sealed() || f.Class == study.Blinded }
+
 func sqlType(f *study.Field) string {
 	switch {
-	case f.Sealed():
+	case hidden(f):
 		return "boolean"
 	case f.Type == study.Integer:
 		return "bigint"

@@ -128,6 +128,14 @@ func TestTypedViews(t *testing.T) {
 	if want := "A|month_1|2026-01-31|1|R|2|R|45|31.0|f|2026-01-31 09:30:00|2012-02|t|7"; got != want {
 		t.Errorf("view\n%s, want\n%s", got, want)
 	}
+	blinded := amd()
+	blinded.Forms[acuityForm].Fields[1].Class = study.Blinded
+	if err := s.Register(t.Context(), blinded, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := one[string](t, s, `SELECT pg_typeof(letters) || ' ' || letters FROM research.amd_obs__acuity`); got != "boolean true" {
+		t.Errorf("a blinded field is shown as %s", got)
+	}
 }
 
 func TestViewNamesFitAndDiffer(t *testing.T) {
