@@ -3,7 +3,6 @@
 package main
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -33,18 +32,6 @@ func TestCrash(t *testing.T) {
 			crashes = append(crashes, crash{stage: second, kills: []string{point, point}})
 		}
 		crashes = append(crashes, crash{stage: first, kills: []string{point}, private: true})
-	}
-	named := map[string]bool{}
-	for _, c := range crashes {
-		for _, kill := range c.kills {
-			point, _, _ := strings.Cut(kill, ":")
-			named[point] = true
-		}
-	}
-	for _, point := range study.Points {
-		if !named[point] || !slices.ContainsFunc(crashes, func(c crash) bool { return len(c.kills) > 1 }) {
-			t.Errorf("%s is not crashed at", point)
-		}
 	}
 	newProgram(t).survives(t, crashes)
 }
