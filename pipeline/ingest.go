@@ -182,11 +182,12 @@ func (in *Ingester) fill(ctx context.Context, f *Feed, tx Ingest, object study.O
 	for _, item := range door.rejected {
 		j.tree.add(item[:])
 	}
+	defer func() { _ = j.idle() }() // after a failure: only a free transaction can be rolled back
 	err = records.groups(func(participant int64, news []study.Record) error {
 		return j.add(ctx, participant, news)
 	})
 	if err == nil {
-		err = j.flush(ctx)
+		err = j.finish(ctx)
 	}
 	return counts, j.tree, err
 }

@@ -14,8 +14,8 @@ import (
 // A chunk is what is judged and written at once: bounded, so that memory is,
 // and large enough that the database works in bulk.
 const (
-	chunkParticipants = 2000
-	chunkRecords      = 24_000
+	chunkParticipants = 1000
+	chunkRecords      = 12_000
 )
 
 // judging collects participants into chunks, judges each against what is
@@ -33,6 +33,9 @@ type judging struct {
 	participants []int64
 	news         [][]study.Record
 	records      int
+
+	judged  *study.Changes // to be written while the next chunk is judged
+	writing chan error     // outcome of the write that goes on; nil = none
 }
 
 // add takes over the records of one participant, in arrival order.
@@ -46,6 +49,7 @@ func (j *judging) add(ctx context.Context, participant int64, news []study.Recor
 	return nil
 }
 
+// flush judges the chunk while the database writes the one before.
 func (j *judging) flush(ctx context.Context) error {
 	if len(j.participants) == 0 {
 		return nil
@@ -54,14 +58,50 @@ func (j *judging) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var changes study.Changes
+	if err := j.write(ctx); err != nil {
+		return err
+	}
+	changes := &study.Changes{Records: make([]study.RecordVersion, 0, j.records)}
 	for i := range histories {
-		if err := j.judge(ctx, &histories[i], j.news[i], &changes); err != nil {
+		if err := j.judge(ctx, &histories[i], j.news[i], changes); err != nil {
 			return err
 		}
 	}
+	j.judged = changes
 	j.participants, j.news, j.records = j.participants[:0], j.news[:0], 0
-	return j.tx.Write(ctx, &changes)
+	return nil
+}
+
+// finish judges and writes what is left.
+func (j *judging) finish(ctx context.Context) error {
+	if err := j.flush(ctx); err != nil {
+		return err
+	}
+	if err := j.write(ctx); err != nil {
+		return err
+	}
+	return j.idle()
+}
+
+// write starts writing what was judged last.
+func (j *judging) write(ctx context.Context) error {
+	if err := j.idle(); err != nil || j.judged == nil {
+		return err
+	}
+	changes, done := j.judged, make(chan error, 1)
+	j.judged, j.writing = nil, done
+	go func() { done <- j.tx.Write(ctx, changes) }()
+	return nil
+}
+
+// idle waits until the transaction is free: it serves one caller at a time.
+func (j *judging) idle() error {
+	if j.writing == nil {
+		return nil
+	}
+	err := <-j.writing
+	j.writing = nil
+	return err
 }
 
 // histories reads what is stored, asking the database only about participants
@@ -75,7 +115,10 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 	}
 	var read []study.History
 	if len(stored) > 0 {
-		var err error
+		err := j.idle()
+		if err != nil {
+			return nil, err
+		}
 		if read, err = j.tx.Histories(ctx, stored); err != nil {
 			return nil, err
 		}
@@ -97,7 +140,7 @@ func (j *judging) judge(ctx context.Context, h *study.History, news []study.Reco
 	if err := j.refuseBlocked(ctx, news, &verdict); err != nil {
 		return err
 	}
-	held := map[study.RecordKey]bool{}
+	held := make(map[study.RecordKey]bool, len(verdict.Holds))
 	for _, hold := range verdict.Holds {
 		held[hold.Key] = true
 	}
@@ -128,6 +171,9 @@ func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, verdic
 	}
 	if len(refused) == 0 {
 		return nil
+	}
+	if err := j.idle(); err != nil {
+		return err
 	}
 	return j.tx.Quarantine(ctx, j.feed.Config.Name, refused)
 }
@@ -297,27 +343,40 @@ func newest(stored []study.VersionRef) *study.VersionRef {
 	return nil
 }
 
-// known reports whether the arrival says nothing new.
+// known reports whether the arrival says nothing new. Between equal or missing
+// modification times the order of landing decides, so there only what is current
+// counts: a value may change back. Older ones are known when they are stored.
 func known(stored []study.VersionRef, before []arrival, a *arrival, current *study.VersionRef, head *arrival) bool {
-	switch {
-	case !a.record.Modified.IsZero():
+	now, hash, any := standing(current, head)
+	switch modified := a.record.Modified; {
+	case !any:
+		return false
+	case modified.IsZero() || now.IsZero() || modified.Equal(now):
+		return hash == a.record.Hash
+	case modified.Before(now):
 		return has(stored, before, a)
-	case head != nil:
-		return head.record.Hash == a.record.Hash
 	}
-	return current != nil && !current.Removed && current.Hash == a.record.Hash
+	return false
+}
+
+// standing is what is current before an arrival: the newest arrival of its key,
+// else the stored version; any is false when there is none. A tombstone has no content.
+func standing(current *study.VersionRef, head *arrival) (modified time.Time, hash [16]byte, any bool) {
+	switch {
+	case head != nil:
+		return head.record.Modified, head.record.Hash, true
+	case current != nil && current.Removed:
+		return current.Modified, hash, true
+	case current != nil:
+		return current.Modified, current.Hash, true
+	}
+	return time.Time{}, hash, false
 }
 
 // olderThan reports whether the source says that the arrival is older than what
 // is current. Where either has no modification time, the order of landing decides.
 func olderThan(modified time.Time, current *study.VersionRef, head *arrival) bool {
-	var now time.Time
-	switch {
-	case head != nil:
-		now = head.record.Modified
-	case current != nil:
-		now = current.Modified
-	}
+	now, _, _ := standing(current, head)
 	return !modified.IsZero() && !now.IsZero() && modified.Before(now)
 }
 
@@ -335,23 +394,21 @@ func has(stored []study.VersionRef, before []arrival, a *arrival) bool {
 	return false
 }
 
-// repeats reports whether undated arrivals are, in order, the newest stored versions.
+// repeats reports whether the arrivals are, in order, the newest stored versions.
 func repeats(stored []study.VersionRef, in []arrival) bool {
-	var hashes [][16]byte
+	var said []*study.Record // without those that repeat the one before
 	for i := range in {
-		if !in[i].record.Modified.IsZero() {
-			return false
-		}
-		if n := len(hashes); n == 0 || hashes[n-1] != in[i].record.Hash {
-			hashes = append(hashes, in[i].record.Hash)
+		r := in[i].record
+		if n := len(said); n == 0 || said[n-1].Hash != r.Hash || !said[n-1].Modified.Equal(r.Modified) {
+			said = append(said, r)
 		}
 	}
-	if len(stored) < len(hashes) {
+	if len(stored) < len(said) {
 		return false
 	}
-	tail := stored[len(stored)-len(hashes):]
+	tail := stored[len(stored)-len(said):]
 	for i := range tail {
-		if tail[i].Removed || tail[i].Hash != hashes[i] {
+		if tail[i].Removed || tail[i].Hash != said[i].Hash || !tail[i].Modified.Equal(said[i].Modified) {
 			return false
 		}
 	}

@@ -21,7 +21,7 @@ const sortBudget = 48 << 20
 type sorter struct {
 	dir    string
 	budget int
-	held   []study.Record
+	held   []*study.Record // by pointer: records are large, and are moved while sorting
 	bytes  int
 	runs   []*os.File
 }
@@ -32,7 +32,7 @@ func newSorter(dir string, budget int) *sorter { return &sorter{dir: dir, budget
 const recordOverhead = 320
 
 func (s *sorter) add(r study.Record) error {
-	s.held = append(s.held, r)
+	s.held = append(s.held, &r)
 	s.bytes += recordOverhead + len(r.Answers) + len(r.SealedRaw)
 	for i := range r.Sealed {
 		s.bytes += len(r.Sealed[i].Box) + 32
@@ -48,7 +48,7 @@ func byParticipant(a, b *study.Record) int {
 }
 
 func (s *sorter) order() {
-	slices.SortStableFunc(s.held, func(a, b study.Record) int { return byParticipant(&a, &b) })
+	slices.SortStableFunc(s.held, byParticipant)
 }
 
 func (s *sorter) spill() error {
@@ -64,7 +64,7 @@ func (s *sorter) spill() error {
 	w := bufio.NewWriterSize(f, 1<<18)
 	enc := recordWriter{w: w}
 	for i := range s.held {
-		if err := enc.write(&s.held[i]); err != nil {
+		if err := enc.write(s.held[i]); err != nil {
 			return spillError(err)
 		}
 	}
@@ -142,7 +142,7 @@ func (s *sorter) close() {
 type run struct {
 	head study.Record
 	age  int // runs are numbered as they were made: of equal records the earlier comes first
-	held []study.Record
+	held []*study.Record
 	dec  *recordReader
 }
 
@@ -151,7 +151,7 @@ func (r *run) next() (bool, error) {
 		if len(r.held) == 0 {
 			return false, nil
 		}
-		r.head, r.held = r.held[0], r.held[1:]
+		r.head, r.held = *r.held[0], r.held[1:]
 		return true, nil
 	}
 	switch err := r.dec.read(&r.head); {

@@ -15,9 +15,10 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// byKey keeps the planner of a transaction to the keys of our tables. It has no
-// statistics of what the transaction itself has written.
-const byKey = `SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0`
+// byKey keeps the planner of a transaction to the keys of our tables: it has no
+// statistics of what the transaction itself has written. Histories are put in
+// order in memory.
+const byKey = `SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '32MB'`
 
 // asked is the condition on the participants in $1. The planner must not see how
 // many they are, or it reads the whole key in order rather than look each up.
