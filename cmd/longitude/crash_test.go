@@ -23,7 +23,7 @@ func TestCrash(t *testing.T) {
 		switch point {
 		case study.PointMidCopy, study.PointMidPart:
 			crashes = append(crashes, crash{stage: second, kills: []string{point + ":7"}}, crash{stage: second, kills: []string{point + ":2", point + ":5"}})
-		case study.PointAfterEnvelope: // the release is there: nothing is built again, so the point comes once
+		case study.PointAfterEnvelope: // once the release is there, publishing it again ends before this point
 			crashes = append(crashes, crash{stage: second, kills: []string{study.PointBeforeEnvelope, point}})
 		default:
 			if first == 0 {
