@@ -91,6 +91,8 @@ func TestSettle(t *testing.T) {
 		{"both, delivered again in the other order", "a1 b2", "b2 a1", "= ="},
 		{"touched, not changed", "a1", "a2", "2"},
 		{"same moment, other content: the later row", "a1", "b1", "2"},
+		{"same moment, changes back", "a1 b1", "a1", "3"},
+		{"same moment, delivered again", "a1 b1", "a1 b1", "= ="},
 		{"newer before older in one object", "", "b2 a1", "1 2~"},
 		{"older before newer in one object", "", "a1 b2", "1~ 2"},
 		{"dated duplicate row", "", "a1 a1", "1 ="},
