@@ -25,6 +25,9 @@ type ReleaseStore interface {
 	StartRun(ctx context.Context, kind, study, source, trigger string) (int64, error)
 	FinishRun(ctx context.Context, run int64, objects int, c study.Counts, failure error) error
 	PlanRelease(ctx context.Context, study string, asOf study.Date, policy study.Digest, now time.Time) (study.ReleasePlan, error)
+	// LeftBehind lists the plans before p that nobody is known to have published and
+	// that can still be built, oldest first.
+	LeftBehind(ctx context.Context, p study.ReleasePlan, policy study.Digest) ([]study.ReleasePlan, error)
 	OpenSnapshot(ctx context.Context, plan study.ReleasePlan) (Snapshot, error)
 	Published(ctx context.Context, plan study.ReleasePlan, p study.Publication, actor string) error
 }
@@ -113,15 +116,61 @@ func (r *Releaser) Build(ctx context.Context, asOf study.Date, trigger string) (
 	return out, err
 }
 
+// build carries the plan out. A release that a sink shows but that is not recorded
+// as published (the process was killed between the two, and what it was planned on
+// has moved since) is recorded first: the new one follows it.
 func (r *Releaser) build(ctx context.Context, asOf study.Date, actor string, out *Release) error {
+	plan, err := r.Store.PlanRelease(ctx, r.Study.Name, asOf, r.Policy, r.Now())
+	if err != nil {
+		return err
+	}
+	left, err := r.Store.LeftBehind(ctx, plan, r.Policy)
+	if err != nil {
+		return err
+	}
+	for _, lost := range left {
+		switch seen, err := r.visible(ctx, lost); {
+		case err != nil:
+			return err
+		case seen:
+			if err := r.carryOut(ctx, lost, actor, &Release{}); err != nil {
+				return err
+			}
+		}
+	}
+	if len(left) > 0 { // what it follows may have changed
+		if plan, err = r.Store.PlanRelease(ctx, r.Study.Name, asOf, r.Policy, r.Now()); err != nil {
+			return err
+		}
+	}
+	return r.carryOut(ctx, plan, actor, out)
+}
+
+// visible reports whether a sink shows the release.
+func (r *Releaser) visible(ctx context.Context, plan study.ReleasePlan) (bool, error) {
+	for _, name := range sortedNames(r.Sinks) {
+		attempt, err := r.Sinks[name].Begin(ctx, sinks.Release{Study: r.Study.Name, ID: plan.ID})
+		if errors.Is(err, sinks.ErrPublished) {
+			return true, nil
+		}
+		if err == nil {
+			err = attempt.Abort(ctx)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// carryOut builds, checks and publishes what the plan says.
+func (r *Releaser) carryOut(ctx context.Context, plan study.ReleasePlan, actor string, out *Release) error {
 	dir, err := r.workFolder()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if out.Plan, err = r.Store.PlanRelease(ctx, r.Study.Name, asOf, r.Policy, r.Now()); err != nil {
-		return err
-	}
+	out.Plan = plan
 	book, err := r.Book(out.Plan)
 	if err != nil {
 		return err
@@ -192,7 +241,7 @@ func (b *built) all() []deid.Artifact {
 // bucketParticipants is how many participants a part holds on average. Parts are
 // ranges of the released id, a keyed hash, so that neither a part nor the order
 // of rows tells when someone was enrolled.
-const bucketParticipants = 4096
+const bucketParticipants = 2048
 
 // person is a participant on the way to a release: the released id sorts.
 type person struct {
@@ -220,12 +269,16 @@ func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, book Book,
 		return nil, err
 	}
 	w := &partWriter{r: r, dir: dir, book: book, asOf: plan.AsOf, built: b}
+	defer func() { _ = w.writing.wait() }() // after a failure: the folder goes away
 	buckets := split(people)
 	for i, bucket := range buckets {
 		if err := w.bucket(ctx, snapshot, bucket, i); err != nil {
 			return nil, err
 		}
 		r.Progress("parts", i+1, len(buckets))
+	}
+	if err := w.writing.wait(); err != nil {
+		return nil, err
 	}
 	for _, batch := range book.Static(b.released, b.claim) {
 		if err := w.write(ctx, batch, 0); err != nil {
@@ -286,22 +339,28 @@ type partWriter struct {
 	book  Book
 	asOf  study.Date
 	built *built
+
+	writing aside // has door 2 and the disk
 }
 
-// bucket writes one part of every table about participants.
+// bucket lays out one part of every table about participants, and has it written
+// while the next is laid out.
 func (w *partWriter) bucket(ctx context.Context, s Snapshot, people []person, part int) error {
 	for start := 0; start < len(people); start += 512 {
 		if err := w.judge(ctx, s, people[start:min(start+512, len(people))]); err != nil {
 			return err
 		}
 	}
-	for _, b := range w.book.Take() {
-		if err := w.write(ctx, b, part); err != nil {
-			return err
+	batches := w.book.Take()
+	return w.writing.start(func() error {
+		for _, b := range batches {
+			if err := w.write(ctx, b, part); err != nil {
+				return err
+			}
+			study.Reached(study.PointMidPart)
 		}
-		study.Reached(study.PointMidPart)
-	}
-	return nil
+		return nil
+	})
 }
 
 func (w *partWriter) judge(ctx context.Context, s Snapshot, people []person) error {

@@ -45,6 +45,32 @@ func (s *Store) PlanRelease(ctx context.Context, studyName string, asOf study.Da
 	return s.completePlan(ctx, reg, plan)
 }
 
+// LeftBehind lists the plans before p, under the same documents and policy, that
+// no sink is recorded to have published, oldest first.
+func (s *Store) LeftBehind(ctx context.Context, p study.ReleasePlan, policy study.Digest) ([]study.ReleasePlan, error) {
+	reg, err := s.known(p.Study)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.app.Query(ctx, planQuery+`
+		WHERE r.study_id = $1 AND r.number < $2 AND r.protocol_digest = $3 AND r.policy_digest = $4
+		  AND NOT EXISTS (SELECT 1 FROM research.release_publication p WHERE p.release_id = r.release_id)
+		ORDER BY r.number`, reg.id, p.Number, reg.study.Digest[:], policy[:])
+	if err != nil {
+		return nil, fault("list the plans left behind", err)
+	}
+	left, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (study.ReleasePlan, error) { return readPlan(row) })
+	if err != nil {
+		return nil, fault("list the plans left behind", err)
+	}
+	for i := range left {
+		if left[i], err = s.completePlan(ctx, reg, left[i]); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
 const planQuery = `SELECT r.release_id, r.number, r.as_of, r.cutoff, r.max_batch, r.planned_at FROM research.release r `
 
 func readPlan(row pgx.Row) (p study.ReleasePlan, err error) {

@@ -51,6 +51,13 @@ func TestAPlanIsTakenUpAgainUntilItIsPublished(t *testing.T) {
 	if moved.Number != 3 || moved.MaxBatch <= first.MaxBatch || moved.Batches != 2 {
 		t.Errorf("after new data, plan %+v", moved)
 	}
+	left, err := s.LeftBehind(t.Context(), moved, policy)
+	if err != nil || len(left) != 2 || !reflect.DeepEqual(left[0], first) || left[1].Number != 2 {
+		t.Errorf("left behind: %+v, %v", left, err)
+	}
+	if left, err := s.LeftBehind(t.Context(), moved, study.Digest{1}); err != nil || len(left) != 0 {
+		t.Errorf("left behind under another policy: %+v, %v", left, err)
+	}
 	publish(t, s, moved, "local")
 	publish(t, s, moved, "local") // once is enough
 	publish(t, s, moved, "second")
