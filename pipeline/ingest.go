@@ -182,7 +182,7 @@ func (in *Ingester) fill(ctx context.Context, f *Feed, tx Ingest, object study.O
 	for _, item := range door.rejected {
 		j.tree.add(item[:])
 	}
-	defer func() { _ = j.idle() }() // after a failure: only a free transaction can be rolled back
+	defer func() { _ = j.writing.wait() }() // after a failure: only a free transaction can be rolled back
 	err = records.groups(func(participant int64, news []study.Record) error {
 		return j.add(ctx, participant, news)
 	})

@@ -35,7 +35,7 @@ type judging struct {
 	records      int
 
 	judged  *study.Changes // to be written while the next chunk is judged
-	writing chan error     // outcome of the write that goes on; nil = none
+	writing aside          // has the transaction, which serves one caller at a time
 }
 
 // add takes over the records of one participant, in arrival order.
@@ -80,28 +80,17 @@ func (j *judging) finish(ctx context.Context) error {
 	if err := j.write(ctx); err != nil {
 		return err
 	}
-	return j.idle()
+	return j.writing.wait()
 }
 
 // write starts writing what was judged last.
 func (j *judging) write(ctx context.Context) error {
-	if err := j.idle(); err != nil || j.judged == nil {
-		return err
-	}
-	changes, done := j.judged, make(chan error, 1)
-	j.judged, j.writing = nil, done
-	go func() { done <- j.tx.Write(ctx, changes) }()
-	return nil
-}
-
-// idle waits until the transaction is free: it serves one caller at a time.
-func (j *judging) idle() error {
-	if j.writing == nil {
+	if j.judged == nil {
 		return nil
 	}
-	err := <-j.writing
-	j.writing = nil
-	return err
+	changes := j.judged
+	j.judged = nil
+	return j.writing.start(func() error { return j.tx.Write(ctx, changes) })
 }
 
 // histories reads what is stored, asking the database only about participants
@@ -115,7 +104,7 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 	}
 	var read []study.History
 	if len(stored) > 0 {
-		err := j.idle()
+		err := j.writing.wait()
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +161,7 @@ func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, verdic
 	if len(refused) == 0 {
 		return nil
 	}
-	if err := j.idle(); err != nil {
+	if err := j.writing.wait(); err != nil {
 		return err
 	}
 	return j.tx.Quarantine(ctx, j.feed.Config.Name, refused)
