@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"longitude/study"
 )
@@ -110,11 +111,12 @@ func (in *Intake) Seal(d *study.Draft, participant int64) (study.Record, error) 
 	rec := study.Record{
 		Participant: participant,
 		Ordinal:     d.Ordinal, Line: d.Line, Site: d.Site,
-		Form: d.Form, Occurrence: d.Occurrence, Visit: d.Visit,
+		Form: d.Form, Occurrence: in.unnamed(d.Occurrence), Visit: d.Visit,
 		Modified: d.Modified, Entered: d.Entered, Withdrawn: d.Withdrawn, Consented: d.Consented,
 		Answers: d.Answers, Missing: d.Missing, Findings: d.Findings,
 		Hash: in.contentHash(f, d), KeyVersion: in.KeyVersion(),
 	}
+	rec.Visit.Key = in.unnamed(d.Visit.Key)
 	if len(d.Private) > 0 {
 		rec.Sealed = make([]study.SealedItem, len(d.Private))
 		for i, p := range d.Private {
@@ -126,6 +128,23 @@ func (in *Intake) Seal(d *study.Draft, participant int64) (study.Record, error) 
 		rec.SealedRaw = in.SealRow(d.Raw)
 	}
 	return rec, nil
+}
+
+// Fingerprints are how transform writes source text that may not stand in a key:
+// the prefix, then hex digits of a hash.
+const (
+	fingerprintPrefix = "u:"
+	fingerprintLength = len(fingerprintPrefix) + 12
+)
+
+// unnamed keys the fingerprint that a visit key or an occurrence begins with: a
+// plain hash of a name or a date is undone by trying names and dates.
+func (in *Intake) unnamed(key string) string {
+	if !strings.HasPrefix(key, fingerprintPrefix) || len(key) < fingerprintLength {
+		return key
+	}
+	digest := in.content.of("fingerprint", key[:fingerprintLength])
+	return fingerprintPrefix + hex.EncodeToString(digest[:6]) + key[fingerprintLength:]
 }
 
 func (in *Intake) untyped(d *study.Draft, where, why string) error {

@@ -391,3 +391,33 @@ func FuzzSeal(f *testing.F) {
 		}
 	})
 }
+
+// Hashes of source text that stand in keys are keyed: without the key, nobody can
+// find out by trying which name or date they are of.
+func TestFingerprintsAreKeyed(t *testing.T) {
+	seal := func(k Keys, occurrence, visit string) study.Record {
+		d := draft()
+		d.Occurrence, d.Visit.Key = occurrence, visit
+		r, err := testIntake(t, testStudy(), k).Seal(&d, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	const plain = "u:01332c876518"
+	keyed := seal(testKeys("one"), plain, plain+"/2026-01-26")
+	if keyed.Occurrence == plain || len(keyed.Occurrence) != len(plain) || keyed.Visit.Key != keyed.Occurrence+"/2026-01-26" {
+		t.Errorf("occurrence %s, visit %s", keyed.Occurrence, keyed.Visit.Key)
+	}
+	if again := seal(testKeys("one"), plain, plain+"/"); again.Occurrence != keyed.Occurrence {
+		t.Error("the same text has another fingerprint")
+	}
+	if other := seal(testKeys("two"), plain, plain+"/"); other.Occurrence == keyed.Occurrence {
+		t.Error("the fingerprint does not depend on the key")
+	}
+	for _, key := range []string{"", "R", "1", "u:1", "baseline", "d:2026-01-26", "3.5/2026-01-26"} {
+		if r := seal(testKeys("one"), key, key); r.Occurrence != key || r.Visit.Key != key {
+			t.Errorf("%s became %s and %s", key, r.Occurrence, r.Visit.Key)
+		}
+	}
+}
