@@ -108,17 +108,39 @@ func (h *house) database(ctx context.Context) (postgres.URLs, error) {
 	if !db.Local() {
 		return postgres.URLs(db), nil
 	}
-	cluster, err := localpg.Start(ctx, filepath.Join(h.cfg.Service.DataDir, "postgres"), localpg.Options{
-		Notice: func(line string) { h.a.progress("%s", line) }})
+	dir := filepath.Join(h.cfg.Service.DataDir, "postgres")
+	opt := localpg.Options{Notice: func(line string) { h.a.progress("%s", line) }}
+	cluster, err := localpg.Start(ctx, dir, opt)
 	if err != nil {
 		return postgres.URLs{}, err
 	}
-	h.closers = append(h.closers, func() { _ = cluster.Stop() })
+	h.closers = append(h.closers, keepUp(cluster, dir, opt))
 	if err := cluster.CreateDatabase(ctx, "longitude"); err != nil {
 		return postgres.URLs{}, err
 	}
 	url := cluster.URL("longitude")
 	return postgres.URLs{Owner: url, App: url, Vault: url, Release: url}, nil
+}
+
+// keepUp takes the private cluster over when the command that started it has
+// ended, or serve would be left without a database by a command that happened to
+// run when it began. What it answers stops the cluster, if it is ours by then.
+func keepUp(cluster *localpg.Cluster, dir string, opt localpg.Options) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for cluster.Shared() && sleep(ctx, time.Second) == nil {
+			if next, err := localpg.Start(ctx, dir, opt); err == nil {
+				cluster = next
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		_ = cluster.Stop()
+	}
 }
 
 func (h *house) connect(ctx context.Context) error {
