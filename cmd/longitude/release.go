@@ -129,7 +129,7 @@ func (h *house) releaser(s *study.Study) (*pipeline.Releaser, error) {
 // policy identifies everything besides data and protocol that shapes a
 // release's bytes.
 func (h *house) policy() study.Digest {
-	return sha256.Sum256([]byte(series + "|" + strconv.Itoa(h.ring.Version()) + "|" + columnar.Writer))
+	return sha256.Sum256([]byte(series + "|" + strconv.Itoa(h.ring.Version()) + "|" + columnar.Writer + "|" + fullVersion()))
 }
 
 // sinks opens the places where a study's releases go.

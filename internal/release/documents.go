@@ -48,7 +48,7 @@ func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][
 		{"README.md", readme(m, s)},
 		{"CHANGELOG.md", changelog(m, prev)},
 		{"reports/reconciliation.json", reconciliation},
-		{"reports/reconciliation.md", reconciliationText(p)},
+		{"reports/reconciliation.md", newReconciliation(p).text()},
 	} {
 		a, err := deid.Document(d.path, d.content)
 		if err != nil {
@@ -127,7 +127,7 @@ func lineageColumns(tables []*study.Table) []byte {
 const smallest = 11
 
 func masked(n int64) string {
-	if n > 0 && n < smallest {
+	if small(n) {
 		return "<" + strconv.Itoa(smallest)
 	}
 	return strconv.FormatInt(n, 10)
@@ -235,46 +235,4 @@ func columnChanges(now, was *Resource) (changes []string) {
 		}
 	}
 	return changes
-}
-
-// reconciliation is reports/reconciliation.json: the count equations of what was
-// ingested and of what was released.
-type reconciliation struct {
-	Batches     int64        `json:"batches"`
-	Counts      study.Counts `json:"ingested"`
-	Tally       Tally        `json:"released"`
-	Unaccounted struct {
-		Rows     int64 `json:"rows"`
-		Records  int64 `json:"records"`
-		Released int64 `json:"released"`
-	} `json:"unaccounted"`
-	Balanced bool `json:"balanced"`
-}
-
-func newReconciliation(p Plan) reconciliation {
-	r := reconciliation{Batches: p.Batches, Counts: p.Counts, Tally: p.Tally}
-	r.Unaccounted.Rows, r.Unaccounted.Records = p.Counts.Unaccounted()
-	r.Unaccounted.Released = p.Tally.Unaccounted()
-	r.Balanced = r.Unaccounted.Rows == 0 && r.Unaccounted.Records == 0 && r.Unaccounted.Released == 0
-	return r
-}
-
-func reconciliationText(p Plan) []byte {
-	r, c, t := newReconciliation(p), p.Counts, p.Tally
-	var b bytes.Buffer
-	section := func(title string, total int64, parts ...any) {
-		fmt.Fprintf(&b, "## %s\n\n| | |\n|---|---:|\n", title)
-		for i := 0; i < len(parts); i += 2 {
-			fmt.Fprintf(&b, "| %s | %s |\n", parts[i], masked(parts[i+1].(int64)))
-		}
-		fmt.Fprintf(&b, "| **together** | **%s** |\n\n", masked(total))
-	}
-	fmt.Fprintf(&b, "# Does every count reconcile?\n\n%s, over %d batches. Counts from 1 to 10 print as <11.\n\n",
-		map[bool]string{true: "Yes", false: "**No**"}[r.Balanced], r.Batches)
-	section("Rows read", c.Read, "mapped", c.Mapped, "quarantined", c.RowsQuarantined, "ignored by the mapping", c.Ignored)
-	section("Records produced", c.Produced, "accepted", c.Accepted, "unchanged", c.Unchanged, "superseded", c.Superseded,
-		"quarantined", c.Quarantined, "held", c.Held)
-	section("Current records", t.Records, "released", t.Released, "held", t.Held, "withheld with their visit", t.Withheld,
-		"of visits that have not happened", t.NotHappened, "after the data cut-off", t.AfterCutoff)
-	return b.Bytes()
 }

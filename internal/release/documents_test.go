@@ -21,7 +21,7 @@ import (
 func TestManifestDescribesTheRelease(t *testing.T) {
 	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
 	m := b.manifest
-	if m.Created != "2026-07-01T00:00:00Z" || m.Longitude.Claim != "limited" || m.Longitude.Tally.Participants != 25 || m.Longitude.Protocol.Version != "3.0" {
+	if m.Created != "2026-07-01T00:00:00Z" || m.Longitude.Claim != "limited" || m.Longitude.Protocol.Version != "3.0" {
 		t.Errorf("manifest %+v", m.Longitude)
 	}
 	tables := map[string]*Resource{}
@@ -209,7 +209,7 @@ func TestChangelogAgainstTheReleaseBefore(t *testing.T) {
 func TestReconciliation(t *testing.T) {
 	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
 	var r reconciliation
-	if err := json.Unmarshal([]byte(doc(t, b, "reports/reconciliation.json")), &r); err != nil || !r.Balanced || r.Tally.Records != 300 || r.Tally.Released != 200 {
+	if err := json.Unmarshal([]byte(doc(t, b, "reports/reconciliation.json")), &r); err != nil || !r.Balanced || r.Equations[2].Total != "300" || r.Equations[2].Parts[0].Count != "200" {
 		t.Errorf("%+v, %v", r, err)
 	}
 	text := doc(t, b, "reports/reconciliation.md")
@@ -218,8 +218,37 @@ func TestReconciliation(t *testing.T) {
 	}
 	p := plan(1)
 	p.Counts.Mapped--
-	if text := string(reconciliationText(p)); !strings.Contains(text, "**No**") {
+	if text := string(newReconciliation(p).text()); !strings.Contains(text, "**No**") {
 		t.Error("counts that do not balance are reported as balanced")
+	}
+}
+
+// No small count can be computed from what is shown beside it.
+func TestSmallCountsAreNotGivenAway(t *testing.T) {
+	for _, c := range []struct {
+		total int64
+		parts []int64
+		want  string
+	}{
+		{100, []int64{95, 5}, "not shown <11 of 100"},
+		{100, []int64{60, 35, 5}, "60 not shown <11 of 100"},
+		{100, []int64{60, 33, 4, 3}, "60 not shown <11 <11 of 100"},
+		{100, []int64{82, 9, 9}, "82 <11 <11 of 100"},
+		{100, []int64{80, 20, 0}, "80 20 0 of 100"},
+		{7, []int64{7, 0}, "<11 0 of <11"},
+	} {
+		parts := make([]part, len(c.parts))
+		for i, n := range c.parts {
+			parts[i].exact = n
+		}
+		e := newEquation("", c.total, parts...)
+		var said []string
+		for _, p := range e.Parts {
+			said = append(said, p.Count)
+		}
+		if got := strings.Join(said, " ") + " of " + e.Total; got != c.want {
+			t.Errorf("%v: %s, want %s", c.parts, got, c.want)
+		}
 	}
 }
 

@@ -123,8 +123,6 @@ type Extension struct {
 	Previous string            `json:"previous,omitempty"`
 	Batches  int64             `json:"batches"`
 	Digests  map[string]string `json:"digests"`
-	Counts   study.Counts      `json:"counts"`
-	Tally    Tally             `json:"tally"`
 }
 
 // Protocol names the rulebook that judged the visits.
@@ -176,7 +174,7 @@ func newManifest(p Plan, s *study.Study, tables []*study.Table, parts map[string
 		Longitude: Extension{
 			Study: s.Name, Release: p.ID, Number: p.Number, Series: p.Series, AsOf: p.AsOf.String(), Cutoff: p.Cutoff.String(),
 			Protocol: Protocol{s.Protocol.ID, s.Protocol.Version, s.Digest.String()},
-			Claim:    p.Claim, Previous: p.Previous, Batches: p.Batches, Digests: digests, Counts: p.Counts, Tally: p.Tally,
+			Claim:    p.Claim, Previous: p.Previous, Batches: p.Batches, Digests: digests,
 		},
 	}
 	categories := map[string][]Category{}
