@@ -174,7 +174,7 @@ forms: {f: {log: true, fields: [{name: x, type: integer, class: clinical}]}}
 source: a
 study: s
 connector: {type: sftp, path: "${env:DATA}/in/*.csv", private_key: "${file:key}"}
-map: {participant: {column: ID, namespace: n}, forms: {f: {fields: {x: {column: X}}}}}
+map: {participant: {column: ID, namespace: n}, forms: {f: {occurrence: {value: "1"}, fields: {x: {column: X}}}}}
 `
 
 func TestDefaults(t *testing.T) {

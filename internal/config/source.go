@@ -273,6 +273,10 @@ func (c *SourceConfig) fitsForm(path string, m study.FormMapping, form *study.Fo
 	if !repeated {
 		d.errorf(path, "config.missing_key", "map the field "+form.RepeatsBy+", or occurrence", "form %s repeats by %s, and nothing is mapped onto it", m.Form, form.RepeatsBy)
 	}
+	if form.Log && form.RepeatsBy == "" && !m.Occurrence.Mapped() {
+		d.warnf(path, "config.one_record", `map occurrence to the row's own number, or write occurrence: {value: "1"} if a participant has only one`,
+			"all rows of log form %s of a participant would be versions of one record", m.Form)
+	}
 }
 
 // fitsField checks what a pick says against the type of the field it feeds.
