@@ -181,7 +181,7 @@ func TestEndlessFile(t *testing.T) {
 		must(t, err)
 		r, err := delivery.Open(t.Context())
 		must(t, err)
-		if _, err = io.CopyN(io.Discard, r, 1<<20); err == nil || err == io.EOF {
+		if _, err = io.CopyN(io.Discard, r, 1<<20); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("reading an endless file ended in %v", err)
 		}
 	}

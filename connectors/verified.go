@@ -108,7 +108,7 @@ func (v *verified) Read(p []byte) (int, error) {
 		err = v.ctx.Err()
 	case v.n > v.offer.Size:
 		err = errChanged
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		err = v.verify()
 	}
 	v.err = v.drop.placed(err, v.offer.item)

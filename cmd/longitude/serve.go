@@ -106,7 +106,7 @@ func (s *service) run(ctx context.Context, front, admin net.Listener) error {
 	}
 	s.draining.Store(true)
 	stop()
-	<-done
+	err = errors.Join(err, <-done)
 	closing, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	for _, server := range servers {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -123,8 +124,8 @@ func newDrop(t *testing.T, h DropHarness, ready connectors.Ready, after string) 
 // code is the stable code of an error, and whether it may be tried again.
 func code(t *testing.T, err error) (string, bool) {
 	t.Helper()
-	told, ok := err.(*study.Error)
-	if !ok {
+	var told *study.Error
+	if !errors.As(err, &told) {
 		t.Fatalf("not an error with a code: %v", err)
 	}
 	if told.Hint == "" {

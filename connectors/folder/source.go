@@ -127,7 +127,7 @@ func (p *place) inside(ctx context.Context, op string, do func(*os.Root) error) 
 	if err != nil {
 		return explain(op, err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	return explain(op, do(root))
 }
 

@@ -154,7 +154,7 @@ func (s *Store) open(stored objectstore.Object, o study.Object) (io.Reader, erro
 		return nil, io.ErrUnexpectedEOF
 	}
 	wrapped, version := make([]byte, wrappedSize), make([]byte, 1)
-	if _, err := stored.ReadAt(wrapped, end); err != nil && err != io.EOF {
+	if _, err := stored.ReadAt(wrapped, end); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if _, err := stored.ReadAt(version, 0); err != nil || version[0] != layout {
@@ -205,7 +205,7 @@ func (p *plaintext) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := p.r.Read(b)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = damaged(p.object)
 	}
 	return n, err

@@ -111,7 +111,7 @@ func badgesOf(st *study.Study, h *study.History) iter.Seq2[study.RecordKey, stat
 		return cmp.Or(cmp.Compare(a.Key.Form, b.Key.Form), cmp.Compare(a.Key.VisitNo, b.Key.VisitNo), cmp.Compare(a.Key.Occurrence, b.Key.Occurrence))
 	})
 	return func(yield func(study.RecordKey, status.FormBadge) bool) {
-		end := 0
+		var end int
 		for start := 0; start < len(versions); start = end {
 			key, there := versions[start].Key, false
 			for end = start; end < len(versions) && versions[end].Key == key; end++ {
