@@ -162,7 +162,14 @@ func TestUsage(t *testing.T) {
 		{"study.unknown", []string{"release", "build", "other-01"}},
 		{"usage.date", []string{"release", "build", "--as-of", "31/02/2026"}},
 		{"usage.policy", []string{"release", "verify", "."}},
-		{"accepts 1 arg", []string{"participant", "timeline"}},
+		{"usage.arguments", []string{"participant", "timeline"}},
+		{"usage.command", []string{"release", "bild"}},
+		{"usage.command", []string{"completion", "tcsh"}},
+		{"usage.flag", []string{"run", "list", "--limit", "ten"}},
+		{"usage.limit", []string{"run", "list", "--limit", "0"}},
+		{"usage.state", []string{"deviation", "list", "--state", "closed"}},
+		{"usage.date", []string{"release", "build", "--as-of", "9999-01-01"}},
+		{"usage.participants", []string{"demo", "--participants", "0"}},
 	} {
 		x.refused(study.ExitUsage, c.code, nil, c.args...)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"longitude/configs"
 	"longitude/internal/edctest/sshd"
+	"longitude/internal/localpg"
 	"longitude/internal/status"
 	"longitude/internal/synth"
 	"longitude/pipeline"
@@ -55,6 +57,9 @@ const demoDays = 450
 const demoMark = ".longitude-demo"
 
 func (d *demo) run(ctx context.Context) error {
+	if d.options.Participants < 1 {
+		return &study.Error{Code: "usage.participants", Op: "--participants is below 1", Exit: study.ExitUsage, Hint: "name a positive number"}
+	}
 	d.started = time.Now()
 	today := study.DateOf(d.started, time.UTC)
 	d.options.Start, d.options.Until = today-demoDays, today-synth.Second // so that the second delivery is today's
@@ -92,7 +97,6 @@ func (d *demo) run(ctx context.Context) error {
 		return nil
 	}
 	d.step("serving; stop with Ctrl-C")
-	fmt.Fprintf(d.a.out, "\nstatus page  http://%s/\n", h.cfg.Service.Listen)
 	return d.a.serve(ctx, h)
 }
 
@@ -109,9 +113,14 @@ func (d *demo) prepare() error {
 	d.dir = dir
 	entries, err := os.ReadDir(dir)
 	_, mark := os.Stat(filepath.Join(dir, demoMark))
-	if err == nil && len(entries) > 0 && mark != nil {
-		return &study.Error{Code: "demo.folder", Op: "the demo's folder holds something that no demo made", Exit: study.ExitUsage,
+	absent := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !absent || len(entries) > 0 && mark != nil {
+		return &study.Error{Code: "demo.folder", Op: "the demo's folder is not empty and was not made by a demo, or is no folder", Exit: study.ExitUsage,
 			Hint: "name another folder with --dir"}
+	}
+	if localpg.Running(filepath.Join(dir, ".longitude", "postgres")) {
+		return &study.Error{Code: "demo.running", Op: "another command is at work in the demo's folder", Exit: study.ExitEnvironment,
+			Hint: "stop it first (Ctrl-C), or name another folder with --dir"}
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return demoError(err)
@@ -232,9 +241,9 @@ func (d *demo) tour(ctx context.Context, h *house, releases []pipeline.Release) 
 	w := d.a.out
 	fmt.Fprintf(w, "\n%s: %d participants, %d enrolled, %d withdrawn; %d records held\n", summary.Title, summary.Participants,
 		summary.Enrolled, summary.Withdrawn, summary.Held)
-	fmt.Fprintf(w, "\n%-10s %9s %9s %6s %6s %7s\n", "visit", "completed", "in window", "early", "late", "missed")
+	fmt.Fprintf(w, "\n%-11s %9s %9s %6s %6s %7s\n", "visit", "completed", "in window", "early", "late", "missed")
 	for _, v := range summary.Visits {
-		fmt.Fprintf(w, "%-10s %9d %9d %6d %6d %7d\n", or(v.Visit, "(none)"), v.Completed, v.InWindow, v.Early, v.Late, v.Missed)
+		fmt.Fprintf(w, "%-11s %9d %9d %6d %6d %7d\n", or(v.Visit, "unscheduled"), v.Completed, v.InWindow, v.Early, v.Late, v.Missed)
 	}
 	fmt.Fprintf(w, "\ndeviations and violations (open, explained)\n")
 	for _, c := range summary.Deviations {

@@ -17,6 +17,12 @@ func (a *app) deviationListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List deviations and violations with their evidence", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkLimit(filter.Limit); err != nil {
+				return err
+			}
+			if err := checkState(filter.State, "open", "explained", "resolved"); err != nil {
+				return err
+			}
 			h, err := a.open(cmd.Context(), needDatabase)
 			if err != nil {
 				return err

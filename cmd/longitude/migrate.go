@@ -30,6 +30,9 @@ func (a *app) migrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(applied) == 0 {
+				a.progress("the schema is up to date: nothing to apply")
+			}
 			rows := [][]string{}
 			for _, v := range applied {
 				rows = append(rows, []string{strconv.FormatInt(v, 10)})

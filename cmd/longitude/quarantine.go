@@ -18,8 +18,11 @@ func (a *app) quarantineListCommand() *cobra.Command {
 	var filter status.QuarantineFilter
 	cmd := &cobra.Command{
 		Use: "list", Short: "List what was rejected: where, by which rule, never what it says", Args: cobra.NoArgs,
-		Example: "  longitude quarantine list --source site-a-drop --rule date_invalid",
+		Example: "  longitude quarantine list --source site-a --rule date_invalid",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkLimit(filter.Limit); err != nil {
+				return err
+			}
 			h, err := a.open(cmd.Context(), needDatabase)
 			if err != nil {
 				return err

@@ -67,16 +67,21 @@ gives the same bytes.
 
 // asOf reads a date, or answers today where the study is.
 func (h *house) asOf(s *study.Study, text string) (study.Date, error) {
+	loc, err := time.LoadLocation(s.Timezone)
+	if err != nil {
+		loc = time.UTC
+	}
+	today := study.DateOf(h.now(), loc)
 	if text == "" {
-		loc, err := time.LoadLocation(s.Timezone)
-		if err != nil {
-			loc = time.UTC
-		}
-		return study.DateOf(h.now(), loc), nil
+		return today, nil
 	}
 	d, ok := study.ParseDate(text)
 	if !ok {
 		return d, &study.Error{Code: "usage.date", Op: "--as-of is not a date", Exit: study.ExitUsage, Hint: "write it as YYYY-MM-DD"}
+	}
+	if d > today {
+		return d, &study.Error{Code: "usage.date", Op: "--as-of is a day that has not come", Exit: study.ExitUsage,
+			Hint: "name today or a day before: visits that are not due yet would count as missed"}
 	}
 	return d, nil
 }

@@ -38,6 +38,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
+	root.InitDefaultCompletionCmd()
+	explain(root)
 	err := root.ExecuteContext(ctx)
 	var done exitWith
 	said := errors.As(err, &done)
@@ -112,6 +114,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVarP(&a.output, "output", "o", "table", "table, json or csv")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
 	f.Bool("debug", false, "log at debug level")
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(a.commands()...)
 	return root
 }

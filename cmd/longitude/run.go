@@ -20,6 +20,12 @@ func (a *app) runListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkLimit(filter.Limit); err != nil {
+				return err
+			}
+			if err := checkState(filter.State, "running", "succeeded", "failed", "interrupted"); err != nil {
+				return err
+			}
 			h, err := a.open(cmd.Context(), needDatabase)
 			if err != nil {
 				return err

@@ -18,7 +18,7 @@ func (a *app) syncCommand() *cobra.Command {
 again adds nothing. Counts of rows and records balance; a run that does not fails.
 
 ` + exitCodes,
-		Example: "  longitude sync\n  longitude sync site-a-drop --output json",
+		Example: "  longitude sync\n  longitude sync site-a --output json",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			h, err := a.open(cmd.Context(), needDatabase)
 			if err != nil {

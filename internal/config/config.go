@@ -130,11 +130,11 @@ func (c *Config) readFolder(getenv func(string) string) (findings []Finding) {
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		report(c.Dir, "config.io", "the config folder does not exist", "name it with --config")
+		report(c.Dir, "config.io", "the config folder does not exist", "name it with --config or LONGITUDE_CONFIG")
 	case err != nil:
 		report(c.Dir, "config.io", "the config folder cannot be read", "")
 	case files == 0:
-		report(c.Dir, "config.io", "the config folder holds no *.yaml file", "")
+		report(c.Dir, "config.io", "the config folder holds no *.yaml file", "name the folder that holds the study with --config or LONGITUDE_CONFIG")
 	}
 	return findings
 }

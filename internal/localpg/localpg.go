@@ -22,7 +22,9 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -88,6 +90,23 @@ func Start(ctx context.Context, dir string, opt Options) (*Cluster, error) {
 			return nil, notAnswering(h, err)
 		}
 	}
+}
+
+// Running reports whether the server of the cluster that lives in dir runs,
+// whoever started it.
+func Running(dir string) bool {
+	if elsewhere, err := os.ReadFile(filepath.Join(dir, "location")); err == nil {
+		dir = strings.TrimSpace(string(elsewhere))
+	}
+	lock := home{dir: dir}.lockFile()
+	if _, err := os.Stat(lock); err != nil {
+		return false
+	}
+	f, free, err := tryLock(lock)
+	if free {
+		_ = f.Close()
+	}
+	return err == nil && !free
 }
 
 // Dir returns the folder that holds the cluster's files.

@@ -47,7 +47,7 @@ func (r Report) Err() error {
 		return nil
 	}
 	return &study.Error{Code: "verify.failed", Exit: study.ExitBlocked,
-		Op:   fmt.Sprintf("verifying the release: %d findings, the first: %s", len(r.Findings), r.Findings[0].Message),
+		Op:   fmt.Sprintf("verifying the release: found %d, the first: %s", len(r.Findings), r.Findings[0].Message),
 		Hint: "do not use it; fetch it again from where it was published, and tell who published it if that does not help"}
 }
 
@@ -67,6 +67,10 @@ func Verify(dir string, policy Policy) (Report, error) {
 	}
 	defer func() { _ = root.Close() }()
 	v.root = root
+	if !v.isRelease() {
+		return v.report, &study.Error{Code: "verify.no_release", Op: "verifying the release: the folder holds none of a release's own files", Exit: study.ExitEnvironment,
+			Hint: "name the folder of one release, the one with " + envelopeName + " in it"}
+	}
 	if err := v.readFolder(); err != nil {
 		return v.report, err
 	}
@@ -75,6 +79,14 @@ func Verify(dir string, policy Policy) (Report, error) {
 	v.checkSubjects(st)
 	v.checkManifest(dir, st)
 	return v.report, nil
+}
+
+// isRelease reports whether any of the files that every release has is there.
+func (v *verifier) isRelease() bool {
+	return slices.ContainsFunc([]string{envelopeName, sumsName, manifestName}, func(name string) bool {
+		_, err := v.root.Lstat(name)
+		return err == nil
+	})
 }
 
 func uncheckable() error {

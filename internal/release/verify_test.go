@@ -441,6 +441,14 @@ func TestCannotCheck(t *testing.T) {
 	if !errors.As(err, &e) || e.Exit != study.ExitEnvironment {
 		t.Errorf("a missing folder answers %v", err)
 	}
+	other := t.TempDir()
+	if err := os.WriteFile(filepath.Join(other, "README.md"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Verify(other, NewPolicy("k1", signer.Public().(ed25519.PublicKey)))
+	if !errors.As(err, &e) || e.Code != "verify.no_release" {
+		t.Errorf("a folder that is no release answers %v", err)
+	}
 }
 
 // TestLargeRelease: beyond the limit the statement names manifest and sums only,
