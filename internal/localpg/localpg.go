@@ -159,7 +159,7 @@ func (h home) lockFile() string { return filepath.Join(h.dir, "lock") }
 
 func (h home) url(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(Owner), Path: "/" + database}
-	u.RawQuery = url.Values{"host": {h.socket}}.Encode()
+	u.RawQuery = "host=" + strings.ReplaceAll(url.QueryEscape(h.socket), "+", "%20") // "+" is no space in a Postgres URL
 	return u.String()
 }
 

@@ -185,6 +185,20 @@ func TestALongPathGetsAShortSocket(t *testing.T) {
 	}
 }
 
+func TestAPathOfAnyCharactersIsReached(t *testing.T) {
+	dir := filepath.Join(openDir(t), "my study+a&b=c%20")
+	if Running(dir) {
+		t.Error("a cluster that was never made runs")
+	}
+	c := running(t, dir)
+	if got := query[int](t, c.URL("postgres"), `select 7`); got != 7 {
+		t.Error(got)
+	}
+	if !Running(dir) {
+		t.Error("the cluster runs and is not seen")
+	}
+}
+
 func TestConcurrentStartsShare(t *testing.T) {
 	dir := openDir(t)
 	clusters := make([]*Cluster, 4)
