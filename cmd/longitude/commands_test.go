@@ -193,3 +193,19 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("run again: %+v", got)
 	}
 }
+
+// An unknown name in a filter is an error: an empty list would read as "all well".
+func TestUnknownNamesInFilters(t *testing.T) {
+	x := newTrial(t, smallStudy)
+	for _, c := range []struct {
+		code string
+		args []string
+	}{
+		{"source.unknown", []string{"quarantine", "list", "--source", "nosuch"}},
+		{"source.unknown", []string{"run", "list", "--source", "nosuch"}},
+		{"study.unknown", []string{"deviation", "list", "--study", "nosuch"}},
+		{"study.unknown", []string{"release", "list", "nosuch"}},
+	} {
+		x.refused(study.ExitUsage, c.code, nil, c.args...)
+	}
+}

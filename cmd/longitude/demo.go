@@ -93,7 +93,7 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	if !d.keep {
-		fmt.Fprintf(d.a.out, "\nstatus page  run `make demo KEEP=1`, or: longitude serve --config %s   → http://%s/\n", d.dir, h.cfg.Service.Listen)
+		fmt.Fprintf(d.a.out, "\nstatus page  run `make demo KEEP=1`, or: %s serve --config %s   → http://%s/\n", os.Args[0], d.dir, h.cfg.Service.Listen)
 		return nil
 	}
 	d.step("serving; stop with Ctrl-C")

@@ -28,6 +28,9 @@ func (a *app) deviationListCommand() *cobra.Command {
 				return err
 			}
 			defer h.close()
+			if err := h.configured(filter.Study, ""); err != nil {
+				return err
+			}
 			items, err := h.store.Deviations(cmd.Context(), filter)
 			if err != nil {
 				return err

@@ -28,6 +28,9 @@ func (a *app) quarantineListCommand() *cobra.Command {
 				return err
 			}
 			defer h.close()
+			if err := h.configured(filter.Study, filter.Source); err != nil {
+				return err
+			}
 			items, err := h.store.Quarantine(cmd.Context(), filter)
 			if err != nil {
 				return err

@@ -211,7 +211,11 @@ func (a *app) releaseListCommand() *cobra.Command {
 				return err
 			}
 			defer h.close()
-			list, err := h.store.Releases(cmd.Context(), strings.Join(args, ""))
+			name := strings.Join(args, "")
+			if err := h.configured(name, ""); err != nil {
+				return err
+			}
+			list, err := h.store.Releases(cmd.Context(), name)
 			if err != nil {
 				return err
 			}

@@ -31,6 +31,9 @@ func (a *app) runListCommand() *cobra.Command {
 				return err
 			}
 			defer h.close()
+			if err := h.configured(filter.Study, filter.Source); err != nil {
+				return err
+			}
 			runs, err := h.store.Runs(cmd.Context(), filter)
 			if err != nil {
 				return err

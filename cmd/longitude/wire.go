@@ -231,6 +231,21 @@ func (h *house) sources(names []string) ([]*config.SourceConfig, error) {
 	return out, nil
 }
 
+// configured refuses the name of a study or source that is not there: an empty
+// answer would read as "all well". An empty name is none.
+func (h *house) configured(studyName, source string) error {
+	if studyName != "" {
+		if _, err := h.study(studyName); err != nil {
+			return err
+		}
+	}
+	if source == "" {
+		return nil
+	}
+	_, err := h.sources([]string{source})
+	return err
+}
+
 // study answers the named study, or the only one.
 func (h *house) study(name string) (*study.Study, error) {
 	if name == "" && len(h.cfg.Studies) == 1 {
