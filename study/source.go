@@ -30,13 +30,22 @@ type Retry struct {
 	Initial, Max time.Duration
 }
 
-// FormatSpec names the format of a source's objects and its dialect.
+// FormatSpec names the format of a source's objects and its dialect. Keys that a
+// format does not know are refused by its Check.
 type FormatSpec struct {
-	Type        string // csv, …
-	Delimiter   string // one character; csv
-	Encoding    string // auto | utf-8 | windows-1252 | utf-16 …
-	Header      bool
-	DecimalMark string // "." or ","
+	Type        string   // csv, json, ndjson, xlsx, xport, datasetjson
+	Delimiter   string   // one character; csv
+	Quote       string   // one character, or none: quotes mean nothing; csv
+	Escape      string   // double (a quote is written twice) | backslash; csv
+	Comment     string   // lines that begin with it are left out; csv
+	SkipLines   int      // lines before the header; csv, xlsx
+	Encoding    string   // auto | utf-8 | windows-1252 | utf-16 …; csv, xport
+	Header      bool     // the first line names the columns; csv, xlsx
+	Names       []string // of the columns, where there is no header; csv, xlsx
+	DecimalMark string   // "." or ","
+	Table       string   // the sheet (xlsx) or member (xport) to read; "" = the first sheet, the only member
+	Records     string   // JSON pointer to the array of records; "" = the document itself; json
+	Columns     []string // what the mapping asks for; a format whose rows have no fixed columns yields these, in this order
 }
 
 // Mapping says which column feeds what. Pick is the zero value where nothing is mapped.

@@ -29,9 +29,13 @@ type Format interface {
 // translated the source's encoding.
 type Rows struct {
 	Columns []string // header, the same for every batch of an object
+	Labels  []string // what the object itself calls the columns; nil = it does not
+	Types   []string // what the object declares the columns to be: number, text, date, datetime, time, boolean or ""; nil = nothing
+	Unasked []string // columns without a place in Columns that rows up to here had, sorted; of formats whose rows have no fixed columns
+	Dialect string   // what was found out about the object's writing, such as its encoding; "" = nothing
 	First   int64    // ordinal of the first row, from 1; broken rows count too
 	Cells   [][]byte // row-major, len(Columns) a row; nil = absent
-	Lines   []int64  // per row: line where it starts, from 1
+	Lines   []int64  // per row: line where it starts, from 1; the row's number in formats without lines
 	Raw     [][]byte // per row: its bytes as landed, without the line end
 	Broken  []Broken // rows among these that could not be split, in order; their cells are nil
 }
