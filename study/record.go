@@ -84,10 +84,15 @@ type Draft struct {
 	Modified   time.Time
 	Entered    Date
 	Withdrawn  Date
-	Consented  Date          // set on records of the consent form
+	Consented  Date // set on records of the consent form
+	Status     ParticipantStatus
+	StatusOn   Date
+	Change     ChangeReason
+	Removed    bool // the source says that this record is gone; no answers
+	Facts      []Fact
 	Answers    string        // packed
 	Missing    string        // "field=reason" pairs, comma separated, fields by index
-	Findings   string        // "field:rule" pairs, comma separated, fields by name
+	Findings   string        // "field:rule" pairs, comma separated, fields by name; "field:rule:note" where it only counts
 	Private    []PrivateItem // values that go to the vault
 	Raw        []byte        // the row as landed, kept only where a rule may still reject it
 }
@@ -101,9 +106,27 @@ type PrivateItem struct {
 
 // Slots of private items that belong to no field.
 const (
-	PrivateReason = -1 // reason of a deviation
-	PrivateAuthor = -2
+	PrivateReason       = -1 // reason of a deviation
+	PrivateAuthor       = -2
+	PrivateChangeReason = -3
 )
+
+// ChangeReason says whether a source gave a reason for a change of a record. The
+// reason itself is sealed.
+type ChangeReason uint8
+
+// A source that has no place for reasons cannot be held to giving them.
+const (
+	ChangeUnasked ChangeReason = iota
+	ChangeUnexplained
+	ChangeExplained
+)
+
+// Fact is what a record says of its participant as a whole.
+type Fact struct {
+	Index int    // in Study.Facts
+	Value string // packed as answers are: an ISO date, a code, a year
+}
 
 // Record is a draft after door 1: no identity, typed answers, sealed rest.
 type Record struct {
@@ -118,10 +141,16 @@ type Record struct {
 	Entered     Date
 	Withdrawn   Date
 	Consented   Date
+	Status      ParticipantStatus
+	StatusOn    Date
+	Change      ChangeReason
+	Removed     bool
+	Facts       []Fact
 	Answers     string
 	Missing     string
 	Findings    string
 	Hash        [16]byte // content hash: values, missing reasons and a keyed digest of the sealed values
+	Landed      int64    // place of its object in order of landing: the batch that first read it; 0 = now
 	Sealed      []SealedItem
 	KeyVersion  int    // of the boxes
 	SealedRaw   []byte // the row, sealed, where a rule may still reject it
@@ -169,6 +198,8 @@ type Counts struct {
 	Superseded  int64 `json:"records_superseded"`
 	Quarantined int64 `json:"records_quarantined"`
 	Held        int64 `json:"records_held"`
+
+	Removed int64 `json:"records_removed"` // gone from a complete snapshot: no row says so, so outside the equations
 }
 
 // Add adds o to c.
@@ -183,6 +214,7 @@ func (c *Counts) Add(o Counts) {
 	c.Superseded += o.Superseded
 	c.Quarantined += o.Quarantined
 	c.Held += o.Held
+	c.Removed += o.Removed
 }
 
 // Unaccounted is how far the two equations are from balancing; 0, 0 is balanced.
@@ -204,6 +236,8 @@ type BatchRecord struct {
 	RunID       int64
 	Actor       string
 	AsOf        Date
+	Origin      int64  // batch that first read the object; 0 = this one
+	Aside       bool   // the object was put aside whole: its shape has changed
 	Mapping     Digest // version of the source document
 	Protocol    Digest // version of the study document
 	Root        Digest // RFC 6962 root over the leaves of the batch

@@ -5,15 +5,55 @@ import "time"
 // Source is one source document: where objects come from, how they are read
 // and how their rows map onto the study.
 type Source struct {
-	Name      string
-	Study     string
-	Connector string // type, the key of the connector list
-	Schedule  Schedule
-	Retry     Retry
-	Format    FormatSpec
-	Snapshot  string // incremental | complete
-	Map       Mapping
-	Digest    Digest // of the document as written: the version of the mapping
+	Name        string
+	Study       string
+	Connector   string // type, the key of the connector list
+	Schedule    Schedule
+	Retry       Retry
+	Format      FormatSpec
+	Snapshot    Snapshot
+	Drift       DriftPolicy
+	MaxRejected Limit // of rows and records refused of one object; more stop the run before anything of it is recorded
+	Map         Mapping
+	Digest      Digest // of the document as written: the version of the mapping
+}
+
+// Snapshot says what the absence of a record from an object means.
+type Snapshot struct {
+	Kind       string  // incremental: nothing | complete: removed at the source | complete_by_name: removed, if an object of the same name had it
+	MaxRemoved float64 // share of the source's live records; if more would vanish, nothing is removed and the run stops
+}
+
+// The kinds of a snapshot.
+const (
+	Incremental    = "incremental"
+	Complete       = "complete"
+	CompleteByName = "complete_by_name"
+)
+
+// DriftPolicy says what a change of an object's shape does.
+type DriftPolicy struct{ NewColumn, MissingColumn, TypeChange DriftAction }
+
+// DriftAction is what a change of shape does to the object that brings it.
+type DriftAction string
+
+// Evolve reads the object and records the event, quarantine puts the whole object
+// aside and goes on, freeze stops the source until a person accepts the shape.
+const (
+	Evolve          DriftAction = "evolve"
+	QuarantineDrift DriftAction = "quarantine"
+	Freeze          DriftAction = "freeze"
+)
+
+// Limit is a count or a share; the zero value is no limit.
+type Limit struct {
+	Count int64
+	Share float64 // of 1
+}
+
+// Exceeded reports whether n of total is more than the limit allows.
+func (l Limit) Exceeded(n, total int64) bool {
+	return l.Count > 0 && n > l.Count || l.Share > 0 && float64(n) > l.Share*float64(total)
 }
 
 // Schedule says when a source is pulled.
@@ -50,32 +90,43 @@ type FormatSpec struct {
 
 // Mapping says which column feeds what. Pick is the zero value where nothing is mapped.
 type Mapping struct {
-	Participant  Pick
-	Namespace    string // of the participant identifiers
-	Site         Pick
-	Visit        Pick
-	VisitBy      string            // name | number | date
-	VisitAliases map[string]string // source value → visit type name
-	VisitDate    Pick
-	VisitDay     Pick // relative calendar: days from the anchor
-	Planned      Pick
-	BaselineDate Pick
-	Reason       Pick // reason of a deviation: sealed
-	Modified     Pick // orders versions
-	Entered      Pick // first entry, for late_entry
-	Author       Pick // sealed
-	Withdrawn    Pick // date of withdrawal from follow-up
-	Forms        []FormMapping
+	Participant   Pick
+	Namespace     string // of the participant identifiers
+	Site          Pick
+	Visit         Pick
+	VisitBy       string            // name | number | date
+	VisitAliases  map[string]string // source value → visit type name
+	VisitRepeat   Pick              // tells visits of one name or one date apart
+	VisitDate     Pick
+	VisitDay      Pick // relative calendar: days from the anchor
+	Planned       Pick
+	BaselineDate  Pick
+	Reason        Pick     // reason of a deviation: sealed
+	Modified      Pick     // orders versions
+	Entered       Pick     // first entry, for late_entry
+	Author        Pick     // sealed
+	Withdrawn     Pick     // date of withdrawal from follow-up
+	Status        Pick     // of the participant, recoded to a ParticipantStatus
+	StatusDate    Pick     // since when
+	ChangeReason  Pick     // why the source changed the record: sealed
+	Deleted       Pick     // the source says that the record was removed …
+	DeletedValues []string // … where this is non-empty, or one of these, when given
+	Forms         []FormMapping
 }
 
 // FormMapping maps one row onto one form.
 type FormMapping struct {
 	Form       string
 	Occurrence Pick
-	When       Pick           // the row feeds this form only where this is non-empty …
-	WhenValues []string       // … or one of these, when given
+	When       Pick     // the row feeds this form only where this is non-empty …
+	WhenValues []string // … or one of these, when given
+	Pivot      Pivot
 	Fields     []FieldMapping // in the order written
 }
+
+// Pivot turns a long table, one row per value, into one record per visit and
+// occurrence: Code says which field a row is about, Value is the value.
+type Pivot struct{ Code, Value Pick }
 
 // FieldMapping maps one column onto one field.
 type FieldMapping struct {
@@ -88,6 +139,10 @@ type Pick struct {
 	Column  string
 	Value   string // constant; used when Column is ""
 	Const   bool   // Value is meant, even when empty
+	Expr    string // over the row's columns; used when Column is "" and there is no constant
+	Code    string // in a pivot: the rows whose code is this
+	Trim    bool   // leading and trailing space is no part of the value
+	Unit    string // that the source measures in, converted exactly and rounded once, half to even, to the field's decimals
 	Format  string // Go reference layout for dates
 	Scale   string // acuity scale of the values, e.g. etdrs_letters
 	Values  map[string]string
@@ -95,4 +150,4 @@ type Pick struct {
 }
 
 // Mapped reports whether the pick takes anything.
-func (p Pick) Mapped() bool { return p.Column != "" || p.Const }
+func (p Pick) Mapped() bool { return p.Column != "" || p.Const || p.Expr != "" || p.Code != "" }

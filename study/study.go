@@ -14,16 +14,57 @@ type Study struct {
 	Enrolment  Enrolment
 	Consent    Consent
 	Deviations DeviationPolicy
-	Visits     []VisitType // in protocol order
-	Forms      []Form      // in dictionary order
+	Visits     []VisitType       // every type that any version of the protocol has, in protocol order, as the newest with it defines it
+	Versions   []ProtocolVersion // in order of adoption, at least one
+	Forms      []Form            // in dictionary order
+	Checks     []CrossCheck      // across forms
+	Facts      []FactSource      // what single fields tell of the participant as a whole
 	Deid       DeidPolicy
 	Releases   ReleasePolicy
 
 	Digest Digest // of the document as written: the version of protocol and dictionary
 }
 
-// Protocol names the rulebook; its version of record is Study.Digest.
+// Protocol names the rulebook and its newest version; its version of record is Study.Digest.
 type Protocol struct{ ID, Version string }
+
+// ProtocolVersion is the protocol as amended. The version in force at a site on a
+// visit's date judges that visit: amendments are adopted site by site.
+type ProtocolVersion struct {
+	Version   string
+	Effective Date            // NoDate: from the beginning
+	Sites     map[string]Date // sites that adopted it on another day; NoDate = never
+	Visits    []VisitType     // parallel to Study.Visits
+}
+
+// FactKind says what a fact is for.
+type FactKind string
+
+// An event is a date that windows may count from. Sex and birth year tell one
+// person from another: a record that contradicts them is held.
+const (
+	EventFact     FactKind = "event"
+	SexFact       FactKind = "sex"
+	BirthYearFact FactKind = "birth_year"
+)
+
+// FactSource is a field whose value is a fact about the participant. Its field is
+// never sealed. Several sources may tell the same fact of sex or birth year.
+type FactSource struct {
+	Name        string // form.field; what VisitType.Anchor says
+	Kind        FactKind
+	Form, Field int
+}
+
+// CrossCheck is an expression over several forms of one participant, evaluated
+// for every record of On. form.field is the value of that form at the same visit
+// (and of the same occurrence, where both repeat), else its latest one before
+// that visit, else of its only record without a visit; else null.
+type CrossCheck struct {
+	Name, Expr string
+	On         int      // form: a finding is about a record of it
+	Severity   Severity // flag or note: what is stored is not rejected afterwards
+}
 
 // DayConvention says how the protocol writes its target days.
 type DayConvention string
@@ -51,9 +92,11 @@ type Consent struct {
 
 // DeviationPolicy holds the study's choices for the rules of the study model.
 type DeviationPolicy struct {
-	LateEntryDays    int    // first entry later than this many days after the visit
-	FormGraceDays    int    // absence of a form is judged only after this many days
-	VisitOutOfWindow string // accept | require_reason | block
+	LateEntryDays      int                      // first entry later than this many days after the visit
+	FormGraceDays      int                      // absence of a form is judged only after this many days
+	VisitOutOfWindow   string                   // accept | require_reason | block
+	PlannedOutOfWindow string                   // flag | block
+	Kinds              map[string]DeviationKind // codes that the protocol moves between deviation and violation
 }
 
 // VisitType is a slot of the protocol.
@@ -61,13 +104,17 @@ type VisitType struct {
 	Name, Label string
 	Number      string // event code, matched when a source maps visits by number
 	Aliases     []string
-	Day         int    // target day in the study's convention
-	Before      int    // days before the target that are still inside, >= 0
-	After       int    // days after the target that are still inside, >= 0
-	HasWindow   bool   // false: the visit is never judged against a window
-	NoTarget    bool   // no target day, so no due date either (an early-termination visit)
-	Anchor      string // visit type that Day counts from; "" = the baseline
+	Days        DayConvention // that Day is written in; "" = the study's
+	Day         int           // target day
+	Before      int           // days before the target that are still inside, >= 0
+	After       int           // days after the target that are still inside, >= 0
+	HasWindow   bool          // false: the visit is never judged against a window
+	NoTarget    bool          // no target day, so no due date either (an early-termination visit)
+	Anchor      string        // visit type, or fact of kind event, that Day counts from; "" = the baseline
 	Required    bool
+	Repeats     bool // any number of visits may be of this type; none of them has a target day
+	MaxDays     int  // placed by date also this many days outside the window, where nothing is nearer; 0 = not at all
+	Absent      bool // this version of the protocol has no such visit
 	Forms       []VisitForm
 }
 
@@ -157,7 +204,9 @@ type Field struct {
 	Type             FieldType
 	Precision, Scale int // decimal(Precision, Scale)
 	Required         bool
-	Min, Max         string // inclusive range as decimal or ISO date text; "" = open
+	Min, Max         string // range as decimal or ISO date text, inclusive unless said otherwise; "" = open
+	MinOpen, MaxOpen bool   // the end itself is outside
+	Severity         FieldSeverity
 	Pattern          string // RE2, whole value
 	Unit             string
 	Choices          []ChoiceItem
@@ -169,6 +218,11 @@ type Field struct {
 func (f Field) Sealed() bool {
 	return f.Class.Sealed() || f.Type == Text || f.Type == File
 }
+
+// FieldSeverity says what a value that breaks a rule does; "" is the default:
+// reject for type and choice, flag for the rest. Where type or choice do not
+// reject, the value is missing with the reason "invalid".
+type FieldSeverity struct{ Type, Choice, Required, Range, Pattern Severity }
 
 // ChoiceItem is one code of a code list.
 type ChoiceItem struct{ Code, Label string }

@@ -1,6 +1,9 @@
 package study
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Participant is one person in one study, as the research schema knows them.
 type Participant struct {
@@ -8,9 +11,27 @@ type Participant struct {
 	Code      string // participant code, never released either: releases carry their own
 	Site      string
 	Enrolled  bool
-	Consented Date // NoDate: no consent seen
-	Withdrawn Date // withdrawal from follow-up; NoDate: none
+	Consented Date              // NoDate: no consent seen
+	Withdrawn Date              // withdrawal from follow-up; NoDate: none
+	Status    ParticipantStatus // as the source says; "" = it does not
+	StatusOn  Date              // since when; NoDate: unknown
+	Facts     string            // packed; see PackFacts
 }
+
+// ParticipantStatus is where a participant stands in the study.
+type ParticipantStatus string
+
+// The statuses of the study model. Screen failures expect no visits; the last
+// four end participation on their date.
+const (
+	Screening     ParticipantStatus = "screening"
+	ScreenFailure ParticipantStatus = "screen_failure"
+	Enrolled      ParticipantStatus = "enrolled"
+	Finished      ParticipantStatus = "completed"
+	Withdrew      ParticipantStatus = "withdrawn"
+	Lost          ParticipantStatus = "lost"
+	Died          ParticipantStatus = "died"
+)
 
 // VisitStatus is the state of a visit on an as-of date.
 type VisitStatus string
@@ -65,6 +86,7 @@ type Verdict struct {
 	FromTarget    int  // days from due, negative = before
 	OutsideWindow int  // days to the nearer end, 0 inside, negative = early
 	Withheld      bool // accepted, but kept out of releases (baseline missing)
+	Protocol      int  // index in Study.Versions of the version that judged
 }
 
 // DeviationKind tells a deviation (data stay usable) from a violation.
@@ -74,6 +96,7 @@ type DeviationKind string
 const (
 	IsDeviation DeviationKind = "deviation"
 	IsViolation DeviationKind = "violation"
+	IsFinding   DeviationKind = "finding" // of a check across forms: about data quality, not conduct
 )
 
 // DeviationState is the life of a deviation.
@@ -101,6 +124,10 @@ const (
 	BaselineMissing      = "baseline_missing"
 	ConsentMissing       = "consent_missing"
 	UnknownParticipant   = "unknown_participant"
+	ChangeWithoutReason  = "change_without_reason"
+	EditedAfterLock      = "edited_after_lock"
+	IdentityConflict     = "identity_conflict"
+	CheckFailed          = "check_failed" // Detail is form/occurrence:check
 )
 
 // DeviationKey identifies a deviation within its participant. Detail names the
@@ -130,11 +157,40 @@ type VersionRef struct {
 	BatchID  int64
 	Ordinal  int64
 	Entered  Date
+	Landed   int64 // place of its object in order of landing: the batch that first read it
 }
 
-// Effective is the source's modification time; zero when the source gave none,
-// and then the order of landing decides.
-func (v VersionRef) Effective() time.Time { return v.Modified }
+// Order is the version's place among the versions of its record.
+func (v *VersionRef) Order() Order { return Order{v.Modified, v.Landed, v.Ordinal} }
+
+// Order is the record's place among the versions of its record.
+func (r *Record) Order() Order {
+	if r.Landed == 0 {
+		return Order{r.Modified, math.MaxInt64, r.Ordinal}
+	}
+	return Order{r.Modified, r.Landed, r.Ordinal}
+}
+
+// Order says which version of a record is current: the one that the source
+// modified last; where a source does not say, the one whose object landed last;
+// within an object the later row; of one row, what the latest mapping made of it.
+type Order struct {
+	Modified time.Time // zero: the source does not say
+	Landed   int64
+	Ordinal  int64
+}
+
+// Replaces reports whether a version at o counts instead of one at than that was
+// recorded before it.
+func (o Order) Replaces(than Order) bool {
+	if !o.Modified.IsZero() && !than.Modified.IsZero() && !o.Modified.Equal(than.Modified) {
+		return o.Modified.After(than.Modified)
+	}
+	if o.Landed != than.Landed {
+		return o.Landed > than.Landed
+	}
+	return o.Ordinal >= than.Ordinal
+}
 
 // History is what is stored about one participant: the prior of Judge.
 type History struct {
@@ -143,12 +199,28 @@ type History struct {
 	Versions    []VersionRef // by key, then version
 	Deviations  []Deviation  // current state of each key
 	Holds       []Hold       // records held now
+	Locks       []Lock       // in force, of the study and of this participant
+	Explained   []Explanation
+}
+
+// Lock forbids changes to what it covers, judged by arrival.
+type Lock struct {
+	ID          int64
+	Visit       string // visit type; "" = all
+	Participant int64  // 0 = all
+}
+
+// Explanation is a person's reason for a deviation. It holds for the evidence it
+// was given for and no other.
+type Explanation struct {
+	DeviationKey
+	Evidence string
 }
 
 // Hold is a record that waits: not judged yet, or waiting for a reason.
 type Hold struct {
 	Key  RecordKey
-	Code string // consent_missing, unknown_participant, after_withdrawal, visit_out_of_window
+	Code string // consent_missing, unknown_participant, after_withdrawal, visit_out_of_window, identity_conflict
 }
 
 // Judgement is everything that follows from a history, new records and an as-of date.

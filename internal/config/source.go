@@ -28,7 +28,7 @@ func (d *document) buildSource(opt Options) *SourceConfig {
 	}
 	c.Retry = d.retry(&doc)
 	c.Format = d.format(&doc, opt)
-	c.Snapshot = d.oneOfOr("snapshot", doc.Snapshot, "incremental", "incremental", "complete")
+	c.Snapshot = study.Snapshot{Kind: d.oneOfOr("snapshot", doc.Snapshot, "incremental", "incremental", "complete"), MaxRemoved: 0.05}
 	for key, policy := range map[string]string{"new_column": doc.Drift.NewColumn, "missing_column": doc.Drift.MissingColumn, "type_change": doc.Drift.TypeChange} {
 		d.oneOfOr("drift."+key, policy, "", "evolve", "quarantine", "freeze")
 	}
@@ -37,7 +37,7 @@ func (d *document) buildSource(opt Options) *SourceConfig {
 	}
 	c.Map = d.rowMapping(&doc.Map)
 	d.noEffect("drift", "max_removed", "map.status", "map.consent", "map.change_reason")
-	if c.Snapshot == "complete" {
+	if c.Snapshot.Kind == "complete" {
 		d.noEffect("snapshot")
 	}
 	return c

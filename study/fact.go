@@ -1,0 +1,53 @@
+package study
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// KnownFact is a fact with the record that told it.
+type KnownFact struct {
+	Name  string // of the FactSource
+	Value string
+	From  RecordKey
+}
+
+// PackFacts writes facts as one line, in order of name and record, so that equal
+// facts are equal text: name=value@form/visit/occurrence, separated by
+// FieldSeparator. Form is its name, as indexes change with the dictionary.
+func (s *Study) PackFacts(facts []KnownFact) string {
+	facts = slices.SortedFunc(slices.Values(facts), func(a, b KnownFact) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.From.Form, b.From.Form),
+			cmp.Compare(a.From.VisitNo, b.From.VisitNo), cmp.Compare(a.From.Occurrence, b.From.Occurrence))
+	})
+	var b strings.Builder
+	for i, f := range facts {
+		if i > 0 {
+			b.WriteByte(FieldSeparator)
+		}
+		b.WriteString(f.Name + "=" + f.Value + "@" + s.Forms[f.From.Form].Name + "/" + strconv.Itoa(int(f.From.VisitNo)) + "/" + f.From.Occurrence)
+	}
+	return b.String()
+}
+
+// UnpackFacts reads what PackFacts wrote. Facts of forms that left the study are
+// left out.
+func (s *Study) UnpackFacts(packed string) []KnownFact {
+	var facts []KnownFact
+	for line := range strings.SplitSeq(packed, string(FieldSeparator)) {
+		name, rest, ok := strings.Cut(line, "=")
+		at := strings.LastIndexByte(rest, '@')
+		if !ok || at < 0 {
+			continue
+		}
+		form, place, _ := strings.Cut(rest[at+1:], "/")
+		visit, occurrence, _ := strings.Cut(place, "/")
+		no, err := strconv.ParseInt(visit, 10, 32)
+		if index := s.FormIndex(form); index >= 0 && err == nil {
+			facts = append(facts, KnownFact{name, rest[:at], RecordKey{index, int32(no), occurrence}})
+		}
+	}
+	return facts
+}
