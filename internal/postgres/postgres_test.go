@@ -64,7 +64,9 @@ func as(t testing.TB, s *Store, role string) *pgx.Conn {
 // one reads a single value with the owner's rights.
 func one[T any](t testing.TB, s *Store, sql string, args ...any) (v T) {
 	t.Helper()
-	if err := as(t, s, "").QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
+	c := as(t, s, "")
+	defer func() { _ = c.Close(context.Background()) }() // not only at the end: a test asks often
+	if err := c.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 	return v

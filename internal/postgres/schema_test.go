@@ -59,7 +59,8 @@ var appendOnly = []string{
 	"research.document", "research.key_check", "research.shape", "research.batch", "research.participant", "research.participant_identity",
 	"research.participant_version", "research.record_version", "research.visit_version", "research.deviation_version",
 	"research.hold_version", "research.quarantine", "research.quarantine_sighting", "research.release", "research.release_publication",
-	"vault.identity", "vault.sealed_value", "vault.quarantined_row", "vault.object_name", "audit.event"}
+	"research.decision", "research.source_shape", "research.drift_event", "research.applied",
+	"vault.identity", "vault.sealed_value", "vault.quarantined_row", "vault.object_name", "vault.decision_note", "audit.event"}
 
 func refused(err error) bool {
 	var pg *pgconn.PgError
@@ -117,9 +118,9 @@ func TestEveryTableIsDecidedAbout(t *testing.T) {
 func TestWhatRolesSee(t *testing.T) {
 	s := open(t, amd())
 	for role, tables := range map[string]map[string]bool{
-		"longitude_app":     {"research.record_version": true, "research.amd_obs__acuity": true, "jobs.run": true, "audit.event": true, "vault.identity": false, "vault.sealed_value": false, "vault.quarantined_row": false, "vault.object_name": false},
-		"longitude_release": {"research.record_version": true, "research.amd_obs__acuity": true, "jobs.run": false, "audit.event": false, "vault.identity": false, "vault.sealed_value": false},
-		"longitude_vault":   {"research.record_version": false, "jobs.run": false},
+		"longitude_app":     {"research.record_version": true, "research.amd_obs__acuity": true, "jobs.run": true, "audit.event": true, "vault.identity": false, "vault.sealed_value": false, "vault.quarantined_row": false, "vault.object_name": false, "vault.decision_note": false, "research.decision": true, "research.quarantine_current": true},
+		"longitude_release": {"research.record_version": true, "research.amd_obs__acuity": true, "jobs.run": false, "audit.event": false, "vault.identity": false, "vault.sealed_value": false, "vault.decision_note": false, "research.decision": true},
+		"longitude_vault":   {"vault.decision_note": true, "research.record_version": false, "jobs.run": false},
 	} {
 		c := as(t, s, role)
 		for table, may := range tables {
