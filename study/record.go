@@ -228,7 +228,7 @@ type BatchRecord struct {
 	Kind        string // object | rejudge
 	Source      string
 	Object      Object
-	Item        string // keyed digest of the object's name
+	Item        string // keyed digest of the object's name; of a re-judging: "" = of everybody, else of some
 	ItemVersion string
 	State       []byte // the source's cursor once this batch is durable; nil = unchanged
 	SealedName  []byte
@@ -236,11 +236,12 @@ type BatchRecord struct {
 	RunID       int64
 	Actor       string
 	AsOf        Date
-	Origin      int64  // batch that first read the object; 0 = this one
-	Aside       bool   // the object was put aside whole: its shape has changed
-	Mapping     Digest // version of the source document
-	Protocol    Digest // version of the study document
-	Root        Digest // RFC 6962 root over the leaves of the batch
+	Origin      int64    // batch that first read the object; 0 = this one
+	Aside       bool     // the object was put aside whole: its shape has changed
+	Columns     []string // names as read; nil = unknown
+	Mapping     Digest   // version of the source document
+	Protocol    Digest   // version of the study document
+	Root        Digest   // RFC 6962 root over the leaves of the batch
 	Leaves      int64
 	Counts      Counts
 }

@@ -24,16 +24,21 @@ const byKey = `SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_pe
 // many they are, or it reads the whole key in order rather than look each up.
 const asked = `participant_id = ANY (ARRAY (SELECT unnest($1::bigint[])))`
 
-// histories reads what the batches up to upTo hold about the participants, in
-// the order asked. Every query is one range scan of a primary key per participant.
-func histories(ctx context.Context, q querier, reg *registered, participants []int64, upTo int64) ([]study.History, error) {
+// histories reads what is stored about the participants, in the order asked.
+// Every query is one range scan of a primary key per participant; origins and
+// decisions, which are few, are read once.
+func (p *past) histories(ctx context.Context, participants []int64) ([]study.History, error) {
 	out := make([]study.History, len(participants))
 	at := make(map[int64]int, len(participants))
+	if err := p.tell(ctx); err != nil {
+		return nil, fault("read what was decided", err)
+	}
 	for i, id := range participants {
-		out[i].Participant = study.Participant{ID: id, Consented: study.NoDate, Withdrawn: study.NoDate}
+		out[i].Participant = study.Participant{ID: id, Consented: study.NoDate, Withdrawn: study.NoDate, StatusOn: study.NoDate}
+		out[i].Locks, out[i].Explained = p.locksOn(id), p.explained[id]
 		at[id] = i
 	}
-	r := historyReader{q: q, reg: reg, ids: participants, upTo: upTo, at: at, out: out}
+	r := historyReader{past: p, ids: participants, at: at, out: out}
 	for _, read := range []func(context.Context) error{r.participants, r.versions, r.visits, r.deviations, r.holds} {
 		if err := read(ctx); err != nil {
 			return nil, fault("read what is stored of the participants", err)
@@ -43,17 +48,16 @@ func histories(ctx context.Context, q querier, reg *registered, participants []i
 }
 
 type historyReader struct {
-	q    querier
-	reg  *registered
-	ids  []int64
-	upTo int64
-	at   map[int64]int
-	out  []study.History
+	*past
+	ids []int64
+	at  map[int64]int
+	out []study.History
 }
 
 func (r *historyReader) participants(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
-		SELECT DISTINCT ON (p.participant_id) p.participant_id, p.code, coalesce(v.site, ''), coalesce(v.enrolled, false), v.consented, v.withdrawn
+		SELECT DISTINCT ON (p.participant_id) p.participant_id, p.code, coalesce(v.site, ''), coalesce(v.enrolled, false), v.consented, v.withdrawn,
+		       coalesce(v.status, ''), v.status_on, coalesce(v.facts, '')
 		FROM research.participant p
 		LEFT JOIN research.participant_version v ON v.participant_id = p.participant_id AND v.batch_id <= $2
 		WHERE p.`+asked+` AND p.batch_id <= $2
@@ -61,13 +65,11 @@ func (r *historyReader) participants(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var id int64
-	var code, site string
-	var enrolled bool
-	var consented, withdrawn dbDate
-	_, err = pgx.ForEachRow(rows, []any{&id, &code, &site, &enrolled, &consented, &withdrawn}, func() error {
-		r.out[r.at[id]].Participant = study.Participant{ID: id, Code: code, Site: site, Enrolled: enrolled,
-			Consented: consented.date, Withdrawn: withdrawn.date}
+	var p study.Participant
+	var consented, withdrawn, since dbDate
+	_, err = pgx.ForEachRow(rows, []any{&p.ID, &p.Code, &p.Site, &p.Enrolled, &consented, &withdrawn, &p.Status, &since, &p.Facts}, func() error {
+		p.Consented, p.Withdrawn, p.StatusOn = consented.date, withdrawn.date, since.date
+		r.out[r.at[p.ID]].Participant = p
 		return nil
 	})
 	return err
@@ -96,6 +98,7 @@ func (r *historyReader) versions(ctx context.Context) error {
 		}
 		v.Key.Form, v.Removed, v.Late = index, op == "d", op == "h"
 		v.Modified, v.Ordinal, v.Entered = orZero(modified), int64(ordinal), entered.date
+		v.Landed = r.landed(v.BatchID)
 		h := &r.out[r.at[id]]
 		h.Versions = append(h.Versions, v)
 		return nil
@@ -106,7 +109,7 @@ func (r *historyReader) versions(ctx context.Context) error {
 func (r *historyReader) visits(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
 		SELECT DISTINCT ON (participant_id, visit_no) participant_id, visit_no, visit_key, visit_type, actual, planned, declared,
-		       reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld
+		       reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld, coalesce(protocol, '')
 		FROM research.visit_version WHERE `+asked+` AND batch_id <= $2
 		ORDER BY participant_id, visit_no, batch_id DESC`, r.ids, r.upTo)
 	if err != nil {
@@ -117,9 +120,10 @@ func (r *historyReader) visits(ctx context.Context) error {
 	var modified *time.Time
 	var due, start, end dbDate
 	var target, outside *int32
+	var protocol string
 	var v study.Visit
 	_, err = pgx.ForEachRow(rows, []any{&id, &v.No, &v.Key, &typ, &actual, &planned, &declared, &v.Reason, &modified,
-		&v.Status, &timing, &due, &start, &end, &target, &outside, &v.Withheld}, func() error {
+		&v.Status, &timing, &due, &start, &end, &target, &outside, &v.Withheld, &protocol}, func() error {
 		v.Type = -1
 		if typ != nil {
 			if index, ok := r.reg.visitOf[*typ]; ok {
@@ -133,6 +137,7 @@ func (r *historyReader) visits(ctx context.Context) error {
 		if target != nil && outside != nil {
 			v.FromTarget, v.OutsideWindow = int(*target), int(*outside)
 		}
+		v.Protocol = r.reg.protocolIndex(protocol)
 		h := &r.out[r.at[id]]
 		h.Visits = append(h.Visits, v)
 		return nil

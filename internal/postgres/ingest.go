@@ -15,6 +15,7 @@ type Ingest struct {
 	reg      *registered
 	batch    int64
 	software string
+	past     past
 
 	records, sealed, visits, participants, deviations, holds copyBuffer
 }
@@ -41,6 +42,7 @@ func (s *Store) BeginIngest(ctx context.Context, studyName string) (*Ingest, err
 		_ = tx.Rollback(ctx)
 		return nil, fault("begin a batch", err)
 	}
+	in.past = past{q: tx, reg: reg, upTo: in.batch}
 	return in, nil
 }
 
@@ -142,7 +144,12 @@ func missingOf(numbers []int64) []int {
 // Histories answers what is stored about the participants, in the order asked.
 // A participant that is not stored yet has an empty history.
 func (in *Ingest) Histories(ctx context.Context, participants []int64) ([]study.History, error) {
-	return histories(ctx, in.tx, in.reg, participants, in.batch)
+	return in.past.histories(ctx, participants)
+}
+
+// Currents answers the current records of each participant, in the order asked.
+func (in *Ingest) Currents(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error) {
+	return currents(ctx, in.tx, in.reg, participants, in.batch)
 }
 
 // Write adds the versions of one chunk.
@@ -168,8 +175,8 @@ func (in *Ingest) Write(ctx context.Context, c *study.Changes) error {
 	}{
 		{&in.records, "research.record_version", "participant_id, batch_id, modified, content_hash, visit_no, version, ordinal, shape_id, entered, form_id, op, occurrence, answers, missing, findings"},
 		{&in.sealed, "vault.sealed_value", "participant_id, form_id, visit_no, occurrence, version, field, key_version, box"},
-		{&in.visits, "research.visit_version", "participant_id, visit_no, batch_id, visit_key, visit_type, actual, planned, declared, reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld"},
-		{&in.participants, "research.participant_version", "participant_id, batch_id, site, enrolled, consented, withdrawn"},
+		{&in.visits, "research.visit_version", "participant_id, visit_no, batch_id, visit_key, visit_type, actual, planned, declared, reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld, protocol"},
+		{&in.participants, "research.participant_version", "participant_id, batch_id, site, enrolled, consented, withdrawn, status, status_on, facts"},
 		{&in.deviations, "research.deviation_version", "participant_id, visit_no, code, detail, batch_id, kind, state, evidence"},
 		{&in.holds, "research.hold_version", "participant_id, form_id, visit_no, occurrence, batch_id, code"},
 	} {
@@ -194,11 +201,7 @@ func (in *Ingest) addRecord(v *study.RecordVersion) {
 	c.int32(in.reg.shapes[v.Key.Form])
 	c.date(r.Entered)
 	c.int16(form)
-	if v.Late {
-		c.text("h")
-	} else {
-		c.text("u")
-	}
+	c.text(op(v))
 	c.text(v.Key.Occurrence)
 	c.text(r.Answers)
 	c.textOrNull(r.Missing)
@@ -217,9 +220,20 @@ func (in *Ingest) addRecord(v *study.RecordVersion) {
 	}
 }
 
+// op is what a version does to its record. A late one does nothing, whatever it says.
+func op(v *study.RecordVersion) string {
+	switch {
+	case v.Late:
+		return "h"
+	case v.Record.Removed:
+		return "d"
+	}
+	return "u"
+}
+
 func (in *Ingest) addVisit(v *study.VisitVersion) {
 	c := &in.visits
-	c.row(18)
+	c.row(19)
 	c.int64(v.Participant)
 	c.int32(v.No)
 	c.int64(in.batch)
@@ -247,17 +261,21 @@ func (in *Ingest) addVisit(v *study.VisitVersion) {
 		c.null()
 	}
 	c.bool(v.Withheld)
+	c.textOrNull(in.reg.protocolName(v.Protocol))
 }
 
 func (in *Ingest) addParticipant(p *study.Participant) {
 	c := &in.participants
-	c.row(6)
+	c.row(9)
 	c.int64(p.ID)
 	c.int64(in.batch)
 	c.text(p.Site)
 	c.bool(p.Enrolled)
 	c.date(p.Consented)
 	c.date(p.Withdrawn)
+	c.text(string(p.Status))
+	c.date(p.StatusOn)
+	c.text(p.Facts)
 }
 
 func (in *Ingest) addDeviation(d *study.DeviationVersion) {
@@ -326,78 +344,4 @@ func sightings(rejections []study.SealedRejection) []study.SealedRejection {
 		out = append(out, *r)
 	}
 	return out
-}
-
-// Finish writes the batch row, the source's cursor and one audit event. The
-// database itself refuses counts that do not balance.
-func (in *Ingest) Finish(ctx context.Context, b study.BatchRecord) error {
-	c := b.Counts
-	_, err := in.tx.Exec(ctx, `
-		INSERT INTO research.batch (batch_id, study_id, kind, source, object_digest, object_size, generation, run_id, as_of,
-		  mapping_digest, protocol_digest, software, merkle_root, merkle_leaves,
-		  rows_read, rows_mapped, rows_quarantined, rows_ignored,
-		  records_produced, records_accepted, records_unchanged, records_superseded, records_quarantined, records_held)
-		VALUES ($1, $2, $3, $4, $5, $6,
-		  1 + coalesce((SELECT max(generation) FROM research.batch WHERE source = $4 AND object_digest = $5), 0),
-		  $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
-		in.batch, in.reg.id, b.Kind, b.Source, nullDigest(b.Object.Digest), b.Object.Size, b.RunID, b.AsOf.Time(),
-		nullDigest(b.Mapping), b.Protocol[:], in.software, b.Root[:], b.Leaves,
-		c.Read, c.Mapped, c.RowsQuarantined, c.Ignored,
-		c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held)
-	if err != nil {
-		return fault("record the batch", err)
-	}
-	if b.Kind == "object" {
-		if err := in.finishObject(ctx, b); err != nil {
-			return err
-		}
-	}
-	return fault("record the audit event", record(ctx, in.tx, event{
-		Action: "batch.recorded", Actor: b.Actor, Object: "batch", Run: b.RunID,
-		Detail: map[string]any{"batch": in.batch, "kind": b.Kind, "source": b.Source, "object": b.Object.Digest.String(),
-			"merkle_root": b.Root.String(), "merkle_leaves": b.Leaves, "counts": c},
-	}))
-}
-
-func (in *Ingest) finishObject(ctx context.Context, b study.BatchRecord) error {
-	if len(b.SealedName) > 0 {
-		if _, err := in.tx.Exec(ctx, `INSERT INTO vault.object_name (batch_id, key_version, box) VALUES ($1, $2, $3)`,
-			in.batch, b.KeyVersion, b.SealedName); err != nil {
-			return fault("seal the object's name", err)
-		}
-	}
-	return in.Know(ctx, b)
-}
-
-// Know records that this version of an item is durable, and the source's cursor.
-// An item that was touched and not changed stays with the batch that recorded it.
-func (in *Ingest) Know(ctx context.Context, b study.BatchRecord) error {
-	_, err := in.tx.Exec(ctx, `
-		INSERT INTO jobs.item (source, item, version, object_digest, batch_id) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (source, item) DO UPDATE SET version = EXCLUDED.version, object_digest = EXCLUDED.object_digest,
-		  batch_id = CASE WHEN jobs.item.object_digest = EXCLUDED.object_digest AND NOT EXISTS (SELECT 1 FROM research.batch WHERE batch_id = EXCLUDED.batch_id)
-		    THEN jobs.item.batch_id ELSE EXCLUDED.batch_id END`,
-		b.Source, b.Item, b.ItemVersion, b.Object.Digest[:], in.batch)
-	if err == nil && b.State != nil {
-		_, err = in.tx.Exec(ctx, `INSERT INTO jobs.cursor (source, state) VALUES ($1, $2)
-			ON CONFLICT (source) DO UPDATE SET state = EXCLUDED.state`, b.Source, b.State)
-	}
-	return fault("record the cursor", err)
-}
-
-func nullDigest(d study.Digest) []byte {
-	if d.IsZero() {
-		return nil
-	}
-	return d[:]
-}
-
-// Landed reports whether the newest batch of this item already holds this
-// object: the same bytes under a new modification time. An older equal object
-// does not count, or a value that changes back would be lost.
-func (in *Ingest) Landed(ctx context.Context, source, item string, object study.Digest) (bool, error) {
-	var same bool
-	err := in.tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM jobs.item WHERE source = $1 AND item = $2 AND object_digest = $3)`,
-		source, item, object[:]).Scan(&same)
-	return same, fault("look up the object", err)
 }

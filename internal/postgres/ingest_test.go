@@ -129,7 +129,7 @@ func TestHistoriesGiveBackWhatWasWritten(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		id := enrol(t, s, fmt.Sprintf("P%d", seed))[0]
-		want := study.History{Participant: study.Participant{ID: id, Code: fmt.Sprintf("P%d", seed), Consented: study.NoDate, Withdrawn: study.NoDate}}
+		want := study.History{Participant: study.Participant{ID: id, Code: fmt.Sprintf("P%d", seed), Consented: study.NoDate, Withdrawn: study.NoDate, StatusOn: study.NoDate}}
 		if got := stored(t, s, id)[0]; !reflect.DeepEqual(got, want) {
 			t.Fatalf("seed %d: before anything: %+v", seed, got)
 		}
@@ -137,7 +137,7 @@ func TestHistoriesGiveBackWhatWasWritten(t *testing.T) {
 			b := write(t, s, "a", randomChanges(rng, &want))
 			for i := range want.Versions {
 				if want.Versions[i].BatchID == 0 {
-					want.Versions[i].BatchID = b
+					want.Versions[i].BatchID, want.Versions[i].Landed = b, b
 				}
 			}
 			got := stored(t, s, id)[0]
@@ -172,7 +172,9 @@ func compareText(a, b string) int {
 func randomChanges(rng *rand.Rand, h *study.History) *study.Changes {
 	var c study.Changes
 	h.Participant.Site, h.Participant.Enrolled = randomText(rng), rng.IntN(2) == 0
-	h.Participant.Consented, h.Participant.Withdrawn = randomDate(rng), randomDate(rng)
+	h.Participant.Consented, h.Participant.Withdrawn, h.Participant.StatusOn = randomDate(rng), randomDate(rng), randomDate(rng)
+	h.Participant.Status = []study.ParticipantStatus{"", study.Enrolled, study.Died}[rng.IntN(3)]
+	h.Participant.Facts = randomText(rng)
 	c.Participants = []study.Participant{h.Participant}
 	for no := int32(1); no <= int32(len(h.Visits)+rng.IntN(3)); no++ {
 		v := randomVisit(rng, no)
@@ -187,7 +189,7 @@ func randomChanges(rng *rand.Rand, h *study.History) *study.Changes {
 		c.Records = append(c.Records, randomRecord(rng, h, key))
 	}
 	for i, code := range []string{study.LateEntry, study.FormMissing, study.VisitMissed} {
-		d := study.Deviation{DeviationKey: study.DeviationKey{Code: code, VisitNo: int32(i), Detail: ""}, Kind: study.IsDeviation,
+		d := study.Deviation{DeviationKey: study.DeviationKey{Code: code, VisitNo: int32(i), Detail: ""}, Kind: []study.DeviationKind{study.IsDeviation, study.IsViolation, study.IsFinding}[rng.IntN(3)],
 			State: []study.DeviationState{study.Open, study.Explained, study.Resolved}[rng.IntN(3)], Evidence: randomText(rng)}
 		h.Deviations = slices.DeleteFunc(h.Deviations, func(old study.Deviation) bool { return old.DeviationKey == d.DeviationKey })
 		h.Deviations = append(h.Deviations, d)
@@ -203,7 +205,13 @@ func randomChanges(rng *rand.Rand, h *study.History) *study.Changes {
 }
 
 func randomRecord(rng *rand.Rand, h *study.History, key study.RecordKey) study.RecordVersion {
-	ref := study.VersionRef{Key: key, Version: 1, Late: rng.IntN(4) == 0, Modified: randomTime(rng), Ordinal: rng.Int64N(1 << 31), Entered: randomDate(rng)}
+	ref := study.VersionRef{Key: key, Version: 1, Modified: randomTime(rng), Ordinal: rng.Int64N(1 << 31), Entered: randomDate(rng)}
+	switch rng.IntN(5) {
+	case 0:
+		ref.Late = true
+	case 1:
+		ref.Removed = true
+	}
 	for _, old := range h.Versions {
 		if old.Key == key {
 			ref.Version = old.Version + 1
@@ -214,7 +222,7 @@ func randomRecord(rng *rand.Rand, h *study.History, key study.RecordKey) study.R
 	}
 	h.Versions = append(h.Versions, ref)
 	r := &study.Record{Participant: h.Participant.ID, Form: key.Form, Occurrence: key.Occurrence, Ordinal: ref.Ordinal, Modified: ref.Modified, Entered: ref.Entered,
-		Hash: ref.Hash, Answers: randomText(rng), Missing: randomText(rng), Findings: randomText(rng), KeyVersion: 1}
+		Hash: ref.Hash, Removed: ref.Removed, Answers: randomText(rng), Missing: randomText(rng), Findings: randomText(rng), KeyVersion: 1}
 	for field := range rng.IntN(3) {
 		r.Sealed = append(r.Sealed, study.SealedItem{Field: field - 2, Box: []byte(randomText(rng))})
 	}
@@ -226,6 +234,7 @@ func randomVisit(rng *rand.Rand, no int32) study.Visit {
 		Reason: rng.IntN(2) == 0, Modified: randomTime(rng)}
 	v.Status = []study.VisitStatus{study.Scheduled, study.Completed, study.Missed, study.NotDone, study.Unscheduled, study.Cancelled}[rng.IntN(6)]
 	v.Timing = []study.Timing{"", study.InWindow, study.Early, study.Late, study.Indeterminate, study.NoAnchor, study.NoWindow}[rng.IntN(7)]
+	v.Protocol = rng.IntN(2)
 	v.Due, v.WindowStart, v.WindowEnd, v.Withheld = randomDate(rng), randomDate(rng), randomDate(rng), rng.IntN(2) == 0
 	if v.HasDistance = rng.IntN(2) == 0; v.HasDistance {
 		v.FromTarget, v.OutsideWindow = rng.IntN(2000)-1000, rng.IntN(2000)-1000

@@ -81,6 +81,7 @@ const (
 func amd() *study.Study {
 	forms := []study.VisitForm{{Form: "acuity", Critical: true}, {Form: "imaging"}}
 	return &study.Study{Name: "amd-obs", Title: "AMD", Protocol: study.Protocol{ID: "AMD-1", Version: "3.0"}, CodePrefix: "AMD", Timezone: "UTC",
+		Versions: []study.ProtocolVersion{{Version: "2.0", Effective: study.NoDate}, {Version: "3.0", Effective: day("2026-06-01")}},
 		Visits: []study.VisitType{
 			{Name: "baseline", Label: "Baseline", HasWindow: true, Required: true, Forms: forms},
 			{Name: "month_1", Label: "Month 1", Day: 30, Before: 7, After: 14, HasWindow: true, Required: true, Forms: forms},
@@ -173,7 +174,8 @@ func stored(t testing.TB, s *Store, numbers ...int64) []study.History {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := histories(t.Context(), s.app, reg, numbers, 1<<62)
+	past := past{q: s.app, reg: reg, upTo: 1 << 62}
+	h, err := past.histories(t.Context(), numbers)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,8 @@ func (s *Store) Timeline(ctx context.Context, studyName, code string) (status.Ti
 	if err != nil {
 		return status.Timeline{}, err
 	}
-	all, err := histories(ctx, s.app, reg, []int64{id}, math.MaxInt64)
+	past := past{q: s.app, reg: reg, upTo: math.MaxInt64}
+	all, err := past.histories(ctx, []int64{id})
 	if err != nil {
 		return status.Timeline{}, err
 	}

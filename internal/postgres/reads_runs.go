@@ -60,7 +60,7 @@ func collect[T any](ctx context.Context, s *Store, what string, read pgx.RowToFu
 
 const (
 	countColumns = `rows_read, rows_mapped, rows_quarantined, rows_ignored,
-		records_produced, records_accepted, records_unchanged, records_superseded, records_quarantined, records_held`
+		records_produced, records_accepted, records_unchanged, records_superseded, records_quarantined, records_held, records_removed`
 	runColumns = `run_id, kind, study, source, trigger, state, started_at, finished_at, objects, error_code, error_text, error_hint, ` + countColumns
 )
 
@@ -70,7 +70,7 @@ var sumColumns = "coalesce(sum(" + strings.Join(strings.Split(countColumns, ",")
 // countsInto are the places for countColumns.
 func countsInto(c *study.Counts) []any {
 	return []any{&c.Read, &c.Mapped, &c.RowsQuarantined, &c.Ignored,
-		&c.Produced, &c.Accepted, &c.Unchanged, &c.Superseded, &c.Quarantined, &c.Held}
+		&c.Produced, &c.Accepted, &c.Unchanged, &c.Superseded, &c.Quarantined, &c.Held, &c.Removed}
 }
 
 func readRun(row pgx.CollectableRow) (r status.Run, err error) {
@@ -80,15 +80,15 @@ func readRun(row pgx.CollectableRow) (r status.Run, err error) {
 	return r, err
 }
 
-// outcome is what a finished sync came to.
+// outcome is what a finished sync, or replay, came to.
 func outcome(r *status.Run) string {
 	c := &r.Counts
 	switch {
-	case r.Kind != status.KindSync || r.State != status.Succeeded:
+	case r.Kind != status.KindSync && r.Kind != status.KindReplay, r.State != status.Succeeded:
 		return ""
 	case c.RowsQuarantined+c.Quarantined > 0:
 		return "rejections"
-	case c.Accepted+c.Superseded+c.Held > 0:
+	case c.Accepted+c.Superseded+c.Held+c.Removed > 0:
 		return "changed"
 	}
 	return "unchanged"

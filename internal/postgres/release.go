@@ -149,6 +149,7 @@ type Snapshot struct {
 	tx   pgx.Tx
 	reg  *registered
 	upTo int64
+	past past
 }
 
 // OpenSnapshot opens the view that the plan pins.
@@ -166,7 +167,7 @@ func (s *Store) OpenSnapshot(ctx context.Context, plan study.ReleasePlan) (*Snap
 		conn.Release()
 		return nil, fault("open a release snapshot", err)
 	}
-	return &Snapshot{tx: tx, free: conn.Release, reg: reg, upTo: plan.MaxBatch}, nil
+	return &Snapshot{tx: tx, free: conn.Release, reg: reg, upTo: plan.MaxBatch, past: past{q: tx, reg: reg, upTo: plan.MaxBatch}}, nil
 }
 
 // Close ends the view.
@@ -193,7 +194,7 @@ func (s *Snapshot) Participants(ctx context.Context) ([]study.Participant, error
 
 // Histories is as Ingest.Histories, at the snapshot.
 func (s *Snapshot) Histories(ctx context.Context, participants []int64) ([]study.History, error) {
-	return histories(ctx, s.tx, s.reg, participants, s.upTo)
+	return s.past.histories(ctx, participants)
 }
 
 // Records answers the current records of each participant, in the order asked.

@@ -76,9 +76,9 @@ func (s *Store) FinishRun(ctx context.Context, id int64, objects int, c study.Co
 		UPDATE jobs.run SET state = $2, finished_at = clock_timestamp(), objects = $3,
 		  rows_read = $4, rows_mapped = $5, rows_quarantined = $6, rows_ignored = $7,
 		  records_produced = $8, records_accepted = $9, records_unchanged = $10, records_superseded = $11,
-		  records_quarantined = $12, records_held = $13, error_code = $14, error_text = $15, error_hint = $16
+		  records_quarantined = $12, records_held = $13, error_code = $14, error_text = $15, error_hint = $16, records_removed = $17
 		WHERE run_id = $1`, id, state, objects, c.Read, c.Mapped, c.RowsQuarantined, c.Ignored,
-		c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held, e.Code, text, e.Hint)
+		c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held, e.Code, text, e.Hint, c.Removed)
 	return fault("close the run", err)
 }
 

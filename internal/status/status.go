@@ -93,6 +93,7 @@ const (
 	KindSync    = "sync"
 	KindRelease = "release"
 	KindRejudge = "rejudge"
+	KindReplay  = "replay" // objects read again under the mapping of today
 )
 
 // The states of a run.
@@ -107,7 +108,7 @@ const (
 // where a run is about a whole study.
 type Run struct {
 	ID        int64        `json:"id"`
-	Kind      string       `json:"kind" enum:"sync,release,rejudge"`
+	Kind      string       `json:"kind" enum:"sync,release,rejudge,replay"`
 	Study     string       `json:"study"`
 	Source    string       `json:"source,omitempty"`
 	Trigger   string       `json:"trigger" doc:"What started it: schedule, manual, webhook, retry"`
