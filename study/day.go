@@ -9,11 +9,20 @@ func (s *Study) Baseline() int {
 		return i
 	}
 	for i := range s.Visits {
-		if v := &s.Visits[i]; v.HasWindow && v.Anchor == "" && s.Days.Elapsed(v.Day) == 0 {
+		if v := &s.Visits[i]; v.HasWindow && v.Anchor == "" && s.Offset(v) == 0 {
 			return i
 		}
 	}
 	return -1
+}
+
+// Offset is the target day of v in days from its anchor, whichever convention it
+// is written in.
+func (s *Study) Offset(v *VisitType) int {
+	if v.Days != "" {
+		return v.Days.Elapsed(v.Day)
+	}
+	return s.Days.Elapsed(v.Day)
 }
 
 // Elapsed turns a target day of the protocol into days from the anchor. CDISC

@@ -14,20 +14,31 @@ type KnownFact struct {
 	From  RecordKey
 }
 
+// CompareFacts orders facts by name, then by the record that told them.
+func CompareFacts(a, b KnownFact) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.From.Form, b.From.Form),
+		cmp.Compare(a.From.VisitNo, b.From.VisitNo), cmp.Compare(a.From.Occurrence, b.From.Occurrence))
+}
+
+// Values and occurrences are a source's own text: what separates the parts of a
+// packed fact is escaped in them.
+var (
+	escapeFact   = strings.NewReplacer("%", "%25", "@", "%40", string(FieldSeparator), "%1f")
+	unescapeFact = strings.NewReplacer("%25", "%", "%40", "@", "%1f", string(FieldSeparator))
+)
+
 // PackFacts writes facts as one line, in order of name and record, so that equal
 // facts are equal text: name=value@form/visit/occurrence, separated by
 // FieldSeparator. Form is its name, as indexes change with the dictionary.
 func (s *Study) PackFacts(facts []KnownFact) string {
-	facts = slices.SortedFunc(slices.Values(facts), func(a, b KnownFact) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.From.Form, b.From.Form),
-			cmp.Compare(a.From.VisitNo, b.From.VisitNo), cmp.Compare(a.From.Occurrence, b.From.Occurrence))
-	})
+	facts = slices.SortedFunc(slices.Values(facts), CompareFacts)
 	var b strings.Builder
 	for i, f := range facts {
 		if i > 0 {
 			b.WriteByte(FieldSeparator)
 		}
-		b.WriteString(f.Name + "=" + f.Value + "@" + s.Forms[f.From.Form].Name + "/" + strconv.Itoa(int(f.From.VisitNo)) + "/" + f.From.Occurrence)
+		b.WriteString(f.Name + "=" + escapeFact.Replace(f.Value) + "@" + s.Forms[f.From.Form].Name + "/" +
+			strconv.Itoa(int(f.From.VisitNo)) + "/" + escapeFact.Replace(f.From.Occurrence))
 	}
 	return b.String()
 }
@@ -38,15 +49,15 @@ func (s *Study) UnpackFacts(packed string) []KnownFact {
 	var facts []KnownFact
 	for line := range strings.SplitSeq(packed, string(FieldSeparator)) {
 		name, rest, ok := strings.Cut(line, "=")
-		at := strings.LastIndexByte(rest, '@')
-		if !ok || at < 0 {
+		value, from, told := strings.Cut(rest, "@")
+		if !ok || !told {
 			continue
 		}
-		form, place, _ := strings.Cut(rest[at+1:], "/")
+		form, place, _ := strings.Cut(from, "/")
 		visit, occurrence, _ := strings.Cut(place, "/")
 		no, err := strconv.ParseInt(visit, 10, 32)
 		if index := s.FormIndex(form); index >= 0 && err == nil {
-			facts = append(facts, KnownFact{name, rest[:at], RecordKey{index, int32(no), occurrence}})
+			facts = append(facts, KnownFact{name, unescapeFact.Replace(value), RecordKey{index, int32(no), unescapeFact.Replace(occurrence)}})
 		}
 	}
 	return facts
