@@ -163,13 +163,15 @@ func (c *cancelling) Read(p []byte) (int, error) {
 // failingReader ends an object with an error instead of its end. After the last
 // byte too: there the landing store says that the bytes are not those it kept.
 func failingReader(t *testing.T, b *bench) {
-	lost := errors.New("connection lost")
-	refused := &study.Error{Code: "landing.refused", Op: "reading", Hint: "restore it"}
+	causes := map[error]bool{ // may it be tried again?
+		errors.New("connection lost"):                                            true,
+		&study.Error{Code: "landing.refused", Op: "reading", Hint: "restore it"}: false,
+	}
 	for name, object := range b.Good {
 		for _, n := range []int{0, 1, len(object) / 2, len(object) - 1, len(object)} {
-			for _, cause := range []error{lost, refused} {
+			for cause, temporary := range causes {
 				g := b.read(context.Background(), io.MultiReader(bytes.NewReader(object[:n]), iotest.ErrReader(cause)))
-				if !errors.Is(g.err, cause) || study.IsTemporary(g.err) != (cause == lost) {
+				if !errors.Is(g.err, cause) || study.IsTemporary(g.err) != temporary {
 					t.Errorf("%s, %v after %d bytes of %d: error %v", name, cause, n, len(object), g.err)
 				}
 			}

@@ -14,9 +14,10 @@ import (
 	"longitude/study"
 )
 
-// encoding is how an object's bytes stand for text. Exactly one of its fields is
-// set; none means UTF-8 as declared.
+// encoding is how an object's bytes stand for text. Beside the name at most one
+// of its fields is set; none means UTF-8 as declared.
 type encoding struct {
+	name    string           // as it is declared; what auto was found to be
 	auto    bool             // UTF-8 until proven otherwise
 	bytes   *charmap.Charmap // one byte a character
 	utf16   binary.AppendByteOrder
@@ -24,23 +25,25 @@ type encoding struct {
 }
 
 var encodings = map[string]encoding{
-	"":             {auto: true},
-	"auto":         {auto: true},
-	"utf-8":        {},
-	"windows-1252": {bytes: charmap.Windows1252},
-	"iso-8859-1":   {bytes: charmap.ISO8859_1},
-	"utf-16":       {needBOM: true},
-	"utf-16le":     {utf16: binary.LittleEndian},
-	"utf-16be":     {utf16: binary.BigEndian},
+	"":             {name: "utf-8", auto: true},
+	"auto":         {name: "utf-8", auto: true},
+	"utf-8":        {name: "utf-8"},
+	"windows-1252": {name: "windows-1252", bytes: charmap.Windows1252},
+	"iso-8859-1":   {name: "iso-8859-1", bytes: charmap.ISO8859_1},
+	"iso-8859-15":  {name: "iso-8859-15", bytes: charmap.ISO8859_15},
+	"macintosh":    {name: "macintosh", bytes: charmap.Macintosh},
+	"utf-16":       {name: "utf-16", needBOM: true},
+	"utf-16le":     {name: "utf-16le", utf16: binary.LittleEndian},
+	"utf-16be":     {name: "utf-16be", utf16: binary.BigEndian},
 }
 
 var marks = []struct {
 	bom string
 	enc encoding
 }{
-	{"\xef\xbb\xbf", encoding{}},
-	{"\xff\xfe", encoding{utf16: binary.LittleEndian}},
-	{"\xfe\xff", encoding{utf16: binary.BigEndian}},
+	{"\xef\xbb\xbf", encodings["utf-8"]},
+	{"\xff\xfe", encodings["utf-16le"]},
+	{"\xfe\xff", encodings["utf-16be"]},
 }
 
 // detect settles the encoding of an object from the declared name and a byte
@@ -87,7 +90,7 @@ func unknownEncoding(place string) error {
 
 // decode turns the cells of a row, from base on, into UTF-8 and returns the rule
 // that the row's text breaks.
-func (d *decoder) decode(row split, base int) (rule string) {
+func (d *decoder) decode(row *split, base int) (rule string) {
 	raw := d.buf[d.pos:row.end]
 	if ascii(raw) {
 		return ""

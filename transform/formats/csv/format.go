@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -21,30 +22,15 @@ const (
 	maxColumns  = 4096
 	maxRows     = 4096
 	maxCells    = 1 << 16
+	maxSkip     = 10_000 // lines before the header
+	maxComment  = 8      // bytes of a comment's mark
 )
 
 // Format is the transform.Format of delimited text.
 type Format struct{}
 
-// Check reports what is wrong with the csv keys of a format spec.
-func (Format) Check(spec study.FormatSpec) map[string]string {
-	wrong := map[string]string{}
-	if d := spec.Delimiter; d != "" && (len(d) != 1 || d[0] > '~' || d[0] < ' ' && d[0] != '\t' || d[0] == '"') {
-		wrong["delimiter"] = `must be one ASCII character other than the double quote, such as "," ";" or "\t"`
-	}
-	if _, ok := encodings[spec.Encoding]; !ok {
-		wrong["encoding"] = "must be one of auto, utf-8, windows-1252, iso-8859-1, utf-16, utf-16le, utf-16be"
-	}
-	switch spec.DecimalMark {
-	case "", ".", ",":
-	default:
-		wrong["decimal_mark"] = `must be "." or ","`
-	}
-	return wrong
-}
-
-// Decode yields the rows of one object. Lines without any byte are no rows. A
-// header alone is one empty batch, so that its columns can be checked.
+// Decode yields the rows of one object. Lines without any byte and comments are
+// no rows. A header alone is one empty batch, so that its columns can be checked.
 func (Format) Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) iter.Seq2[*transform.Rows, error] {
 	return func(yield func(*transform.Rows, error) bool) {
 		d, err := open(spec, r)
@@ -73,28 +59,36 @@ func (Format) Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) it
 	}
 }
 
-// open settles encoding and delimiter and reads the header.
+// open settles encoding and dialect and reads the header.
 func open(spec study.FormatSpec, r io.Reader) (*decoder, error) {
 	input, enc, err := detect(spec.Encoding, r)
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{r: input, enc: enc, delimiter: ',', line: 1, ordinal: 1, buf: make([]byte, firstBuffer)}
-	if spec.Delimiter != "" {
-		d.delimiter = spec.Delimiter[0]
-	}
+	d := &decoder{dialect: dialectOf(spec), r: input, enc: enc, line: 1, ordinal: 1,
+		buf: room(firstBuffer), arena: []byte{}}
+	d.rows.Dialect = enc.name
 	if err := d.fill(); err != nil {
 		return nil, err
 	}
-	d.skipBlank()
+	for range spec.SkipLines {
+		if err := d.skipLine(); err != nil {
+			return nil, err
+		}
+	}
+	for !d.atRow() && !d.eof {
+		if err := d.fill(); err != nil {
+			return nil, err
+		}
+	}
 	if d.pos == d.end {
 		return nil, &study.Error{Code: "csv.empty", Op: "reading the header of an object without any text",
-			Hint: "a CSV object starts with a header line, even when it has no rows; check that the export finished"}
+			Hint: "a CSV object starts with a header line, even when it has no rows; check that the export finished, and `skip_lines` if it is set"}
 	}
 	if spec.Header {
 		return d, d.header()
 	}
-	return d, d.number()
+	return d, d.named(spec.Names)
 }
 
 // header reads the column names from the first row.
@@ -115,30 +109,49 @@ func (d *decoder) header() error {
 		seen[name] = i
 		d.rows.Columns = append(d.rows.Columns, name)
 	}
+	if d.columns > 1 && d.rows.Columns[d.columns-1] == "" {
+		d.columns-- // lines end with a delimiter
+		d.rows.Columns = d.rows.Columns[:d.columns]
+	}
 	d.advance(row)
 	return nil
 }
 
-// number names the columns c1, c2 … of an object without a header.
-func (d *decoder) number() error {
+// named gives the columns of an object without a header the declared names, or
+// c1, c2 …
+func (d *decoder) named(names []string) error {
 	row, err := d.first()
-	for i := range row.cells {
-		d.rows.Columns = append(d.rows.Columns, "c"+strconv.Itoa(i+1))
+	if err != nil {
+		return err
 	}
-	return err
+	if d.columns == len(names)+1 && len(names) > 0 && len(d.rows.Cells[len(names)]) == 0 {
+		d.columns-- // lines end with a delimiter
+	}
+	d.rows.Columns = slices.Clone(names)
+	for i := range row.cells {
+		if len(names) == 0 {
+			d.rows.Columns = append(d.rows.Columns, "c"+strconv.Itoa(i+1))
+		}
+	}
+	if len(d.rows.Columns) != d.columns {
+		return &study.Error{Code: "csv.names", Place: fmt.Sprintf("line %d", d.line),
+			Op:   fmt.Sprintf("naming the columns: the first row has %d, but %d names are declared", d.columns, len(names)),
+			Hint: "correct `names` in the source's format, or its delimiter"}
+	}
+	return nil
 }
 
 // first splits the first row, which settles the number of columns.
-func (d *decoder) first() (split, error) {
+func (d *decoder) first() (*split, error) {
 	d.columns = maxColumns
-	row := d.split()
-	for !row.done && len(d.buf) < maxRow {
+	row := &split{lines: 1}
+	for d.split(row); !row.done && len(d.buf) < maxRow; d.split(row) {
 		if err := d.fill(); err != nil {
 			return row, err
 		}
-		row = d.split()
+		*row = split{lines: 1}
 	}
-	d.columns = row.cells
+	d.columns, d.width = row.cells, row.cells
 	d.limit = min(maxRows, max(1, maxCells/max(1, row.cells)))
 	switch {
 	case !row.done:
@@ -179,11 +192,11 @@ func (d *decoder) headerError(rule string) error {
 
 // wrongDelimiter notices a header that is one column only because the lines are
 // separated by something else.
-func (d *decoder) wrongDelimiter(row split) error {
+func (d *decoder) wrongDelimiter(row *split) error {
 	var count [utf8.RuneSelf]int // of the header's ASCII characters outside quotes
 	quoted := false
 	for _, c := range d.buf[d.pos:row.end] {
-		if c == '"' {
+		if int(c) == d.quote {
 			quoted = !quoted
 		} else if !quoted && c < utf8.RuneSelf {
 			count[c]++

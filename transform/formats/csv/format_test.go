@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
-	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
 
@@ -89,7 +87,7 @@ func TestDialects(t *testing.T) {
 		{"utf-8", "ä,b\n日本,é\n", comma, "ä|b", "日本|é@2"},
 		{"utf-8 with mark", "\ufeffa,b\n1,é\n", comma, "a|b", "1|é@2"},
 		{"declared utf-8 with mark", "\ufeffa,b\n1,2\n", header(study.FormatSpec{Encoding: "utf-8"}), "a|b", "1|2@2"},
-		{"empty names", ",a,\n1,2,3\n", comma, "|a|", "1|2|3@2"},
+		{"empty names", ",a,,b\n1,2,3,4\n", comma, "|a||b", "1|2|3|4@2"},
 
 		{"too few cells", "a,b\n1\n2,3\n", comma, "a|b", "@2!column_count\n2|3@3"},
 		{"too many cells", "a,b\n1,2,3\n2,3\n", comma, "a|b", "@2!column_count\n2|3@3"},
@@ -114,15 +112,8 @@ func TestDialects(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var got []string
-				for _, r := range rows {
-					s := strings.Join(r.cells, "|") + fmt.Sprintf("@%d", r.line)
-					if r.rule != "" {
-						s += "!" + r.rule
-					}
-					got = append(got, s)
-				}
-				if strings.Join(columns, "|") != c.columns || strings.Join(got, "\n") != c.rows {
+				got := told(rows)
+				if strings.Join(columns, "|") != c.columns || got != c.rows {
 					t.Errorf("%s: columns %q, rows %q; want %q, %q", reader, columns, got, c.columns, c.rows)
 				}
 			}
@@ -201,6 +192,7 @@ func TestStops(t *testing.T) {
 func TestEncodings(t *testing.T) {
 	const text = "näme,b\r\n€5,’é\r\n𝔘,\"ü\"\"\n\"\r\n"
 	latin := strings.NewReplacer("€", "¤", "’", "´", "𝔘", "Ü").Replace(text)
+	euro := strings.NewReplacer("’", "Ž", "𝔘", "Ü").Replace(text)
 	windows := strings.Replace(text, "𝔘", "Ü", 1)
 	wide := func(order interface {
 		AppendUint16([]byte, uint16) []byte
@@ -234,6 +226,8 @@ func TestEncodings(t *testing.T) {
 		{"utf-16be", wide(be, false), text},
 		{"windows-1252", narrow(charmap.Windows1252, windows), windows},
 		{"iso-8859-1", narrow(charmap.ISO8859_1, latin), latin},
+		{"iso-8859-15", narrow(charmap.ISO8859_15, euro), euro},
+		{"macintosh", narrow(charmap.Macintosh, windows), windows},
 	} {
 		records, err := stdcsv.NewReader(strings.NewReader(c.text)).ReadAll()
 		if err != nil {
@@ -242,6 +236,11 @@ func TestEncodings(t *testing.T) {
 		columns, rows, err := decode(t, header(study.FormatSpec{Encoding: c.encoding}), strings.NewReader(c.in))
 		if err != nil {
 			t.Fatalf("%s: %v", c.encoding, err)
+		}
+		width := len(records[0])
+		trailing := width > 1 && records[0][width-1] == ""
+		if trailing {
+			records[0] = records[0][:width-1]
 		}
 		if !slices.Equal(columns, records[0]) || len(rows) != len(records)-1 {
 			t.Errorf("%s: columns %q, %d rows", c.encoding, columns, len(rows))
@@ -335,6 +334,11 @@ func compare(t *testing.T, in []byte) {
 	if err != nil {
 		return // stricter: encoding, duplicate names, delimiter
 	}
+	width := len(records[0])
+	trailing := width > 1 && records[0][width-1] == ""
+	if trailing {
+		records[0] = records[0][:width-1]
+	}
 	if !slices.Equal(columns, records[0]) || len(rows) != len(records)-1 {
 		t.Fatalf("columns %q and %d rows; want %q and %d", columns, len(rows), records[0], len(records)-1)
 	}
@@ -342,7 +346,7 @@ func compare(t *testing.T, in []byte) {
 		want := records[i+1]
 		switch {
 		case r.rule == "text_control":
-		case len(want) != len(columns):
+		case len(want) != width, trailing && want[width-1] != "":
 			if r.rule != "column_count" {
 				t.Fatalf("row %d has %d cells and is %q", i, len(want), r.rule)
 			}
@@ -352,44 +356,9 @@ func compare(t *testing.T, in []byte) {
 			for k := range r.cells {
 				r.cells[k] = strings.ReplaceAll(r.cells[k], "\r\n", "\n")
 			}
-			if !slices.Equal(r.cells, want) {
+			if !slices.Equal(r.cells, want[:len(columns)]) {
 				t.Fatalf("row %d is %q; want %q", i, r.cells, want)
 			}
-		}
-	}
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, s := range []string{"a,b\n1,2\n", "a,b\r\n\"1\r\n\"\"2\",\r\n", "\"a\";b\n", "a\r\r\n1", "a,b\n\"x", "\xff\xfea\x00\n\x00", "a\n\xe9\n", "a,b\n5\" x,2\n"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		if utf8.Valid(in) && !bytes.ContainsAny(in, "\r\ufeff") {
-			compare(t, in) // a lone CR as line end and the mark are this package's own
-		}
-		for name := range encodings {
-			spec := header(study.FormatSpec{Encoding: name})
-			columns, rows, err := decode(t, spec, bytes.NewReader(in))
-			again, rows2, err2 := decode(t, spec, iotest.OneByteReader(bytes.NewReader(in)))
-			if !slices.Equal(columns, again) || !reflect.DeepEqual(rows, rows2) || fmt.Sprint(err) != fmt.Sprint(err2) {
-				t.Fatalf("%s: reading by byte gives something else", name)
-			}
-			var e *study.Error
-			if err != nil && !errors.As(err, &e) {
-				t.Fatalf("%s: error %T", name, err)
-			}
-		}
-	})
-}
-
-func TestCheck(t *testing.T) {
-	if wrong := (Format{}).Check(study.FormatSpec{Type: "csv", Delimiter: ";", Encoding: "utf-16le", DecimalMark: ","}); len(wrong) != 0 {
-		t.Errorf("findings %v", wrong)
-	}
-	wrong := Format{}.Check(study.FormatSpec{Delimiter: `"`, Encoding: "ebcdic", DecimalMark: "'"})
-	for _, key := range []string{"delimiter", "encoding", "decimal_mark"} {
-		if wrong[key] == "" {
-			t.Errorf("nothing found wrong with %s", key)
 		}
 	}
 }

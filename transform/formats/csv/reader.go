@@ -13,16 +13,17 @@ import (
 // decoder splits one object. All its cells are slices of buf, or of arena where
 // quotes or the encoding had to be undone.
 type decoder struct {
-	r         io.Reader
-	enc       encoding
-	delimiter byte
-	columns   int // cells kept of a row
-	limit     int // rows of a batch
+	dialect
+	r       io.Reader
+	enc     encoding
+	columns int // cells kept of a row
+	width   int // cells of a row; one more than columns where lines end with a delimiter
+	limit   int // rows of a batch
 
 	buf      []byte
 	pos, end int // buf[pos:end] is read and not yet split
 	eof      bool
-	long     *skipper // set while inside a row that is too long
+	skip     *skipper // set while inside what is passed over: a comment, a row that is too long
 
 	line, ordinal int64 // of the row at pos
 	arena         []byte
@@ -34,6 +35,7 @@ type split struct {
 	end   int // after its last byte, without the line end
 	next  int // first byte of the next row
 	cells int
+	more  bool // there is text in a cell beyond the columns
 	lines int64
 	rule  string
 	done  bool // false: its end is not in the buffer yet
@@ -41,7 +43,7 @@ type split struct {
 
 // next decodes the next batch; nil at the end of the object.
 func (d *decoder) next() (*transform.Rows, error) {
-	d.rows = transform.Rows{Columns: d.rows.Columns, First: d.ordinal, Cells: d.rows.Cells[:0],
+	d.rows = transform.Rows{Columns: d.rows.Columns, Dialect: d.rows.Dialect, First: d.ordinal, Cells: d.rows.Cells[:0],
 		Lines: d.rows.Lines[:0], Raw: d.rows.Raw[:0], Broken: d.rows.Broken[:0]}
 	d.arena = d.arena[:0]
 	for {
@@ -53,7 +55,7 @@ func (d *decoder) next() (*transform.Rows, error) {
 			return &d.rows, nil
 		case d.eof:
 			return nil, nil
-		case d.long == nil && d.pos == 0 && d.end == maxRow:
+		case d.skip == nil && d.pos == 0 && d.end == maxRow:
 			d.tooLong()
 			return &d.rows, nil
 		}
@@ -66,20 +68,15 @@ func (d *decoder) next() (*transform.Rows, error) {
 // splitBuffer adds the complete rows of the buffer to the batch.
 func (d *decoder) splitBuffer() error {
 	for d.rows.Len() < d.limit {
-		if d.long != nil {
-			d.skipLong()
-		}
-		d.skipBlank()
-		if d.pos == d.end {
+		if !d.atRow() {
 			return nil
 		}
 		base := len(d.rows.Cells)
-		row := d.split()
-		if !row.done {
-			d.rows.Cells = d.rows.Cells[:base]
+		row := split{lines: 1}
+		if d.split(&row); !row.done {
 			return nil
 		}
-		if err := d.add(row, base); err != nil {
+		if err := d.add(&row, base); err != nil {
 			return err
 		}
 	}
@@ -87,9 +84,9 @@ func (d *decoder) splitBuffer() error {
 }
 
 // add puts a row whose cells start at base into the batch.
-func (d *decoder) add(row split, base int) error {
+func (d *decoder) add(row *split, base int) error {
 	rule := row.rule
-	if rule == "" && row.cells != d.columns {
+	if rule == "" && (row.cells != d.width || row.more) {
 		rule = "column_count"
 	}
 	if rule == "" {
@@ -108,7 +105,7 @@ func (d *decoder) add(row split, base int) error {
 	return nil
 }
 
-func (d *decoder) advance(row split) {
+func (d *decoder) advance(row *split) {
 	d.pos = row.next
 	d.line += row.lines
 }
@@ -126,14 +123,25 @@ func (d *decoder) breakRow(rule string, base int) {
 // the buffer is full or the object ends.
 func (d *decoder) fill() error {
 	if d.pos == 0 && d.end == len(d.buf) && len(d.buf) < maxRow {
-		d.buf = append(d.buf, make([]byte, len(d.buf))...)
+		d.buf = append(room(2 * len(d.buf))[:0], d.buf...)[:2*len(d.buf)]
 	}
 	d.end = copy(d.buf, d.buf[d.pos:d.end])
 	d.pos = 0
 	n, eof, err := readFull(d.r, d.buf[d.end:])
 	d.end, d.eof = d.end+n, eof
+	copy(d.buf[d.end:d.end+pad], padding)
 	return err
 }
+
+// padding stands behind what is read, so that eight bytes can be tested at once
+// to its very end. None of it is special.
+const (
+	padding = "\xff\xff\xff\xff\xff\xff\xff\xff"
+	pad     = len(padding)
+)
+
+// room makes a buffer of n bytes and its padding.
+func room(n int) []byte { return make([]byte, n, n+pad) }
 
 // readFull reads until b is full or r ends. Unlike io.ReadFull it keeps apart
 // the end of r and an r that says it was cut short.
@@ -149,6 +157,30 @@ func readFull(r io.Reader, b []byte) (n int, eof bool, err error) {
 		}
 	}
 	return n, false, nil
+}
+
+// atRow passes over what stands before a row: the rest of what is being skipped,
+// lines without any byte, comments. It is false when more bytes are needed.
+func (d *decoder) atRow() bool {
+	for {
+		if d.skip != nil && !d.skipOn() {
+			return false
+		}
+		d.skipBlank()
+		row := d.buf[d.pos:d.end]
+		switch {
+		case len(row) == 0:
+			return false
+		case len(d.comment) == 0:
+			return true
+		case bytes.HasPrefix(row, d.comment):
+			d.skip = &skipper{literal: true}
+		case !d.eof && bytes.HasPrefix(d.comment, row):
+			return false
+		default:
+			return true
+		}
+	}
 }
 
 // skipBlank passes over lines without any byte.
@@ -176,47 +208,94 @@ func (d *decoder) lineEnd(i int) (next int, known bool) {
 }
 
 // split finds the cells of the row at pos and appends them, up to columns, to
-// the batch.
-func (d *decoder) split() split {
-	b, row := d.buf[:d.end], split{lines: 1}
-	start := d.pos // of the current cell; -1 once a quote has closed it
-	var cell []byte
-	for i := start; ; {
-		i = special(b, i, d.delimiter)
-		if i == len(b) {
-			if !d.eof {
-				return split{}
-			}
-			return d.endRow(row, b, cell, start, i, i)
-		}
-		switch c := b[i]; {
-		case c == d.delimiter:
-			d.endCell(&row, b, cell, start, i)
-			i++
-			start, cell = i, nil
-		case c == '"' && i == start:
-			if cell, i = d.quoted(&row, i); i < 0 {
-				return split{}
-			}
-			start = -1
-			if i < len(b) && b[i] != d.delimiter && b[i] != '\n' && b[i] != '\r' {
-				row.fail("quote_stray")
-			}
-		case c == '\n' || c == '\r':
-			next, known := d.lineEnd(i)
-			if !known {
-				return split{}
-			}
-			return d.endRow(row, b, cell, start, i, next)
-		default:
-			if c == '"' {
-				row.fail("quote_stray")
-			} else if c != '\t' {
-				row.fail("text_control")
-			}
-			i++
-		}
+// the batch if its end is in the buffer. It goes from one special byte to the
+// next: what lies between them needs no look.
+func (d *decoder) split(row *split) {
+	if d.backslash {
+		d.splitEscaped(row)
+		return
 	}
+	cell, cells := cell{start: d.pos}, d.rows.Cells
+	b, end, word, quote, delimiter := d.buf[:d.end+pad], d.end, d.pos, d.quote, d.delimiter
+	for found := specials(b, word, d.quotes, d.delimiters); ; {
+		for found == 0 && word+8 < end {
+			word += 8
+			found = specials(b, word, d.quotes, d.delimiters)
+		}
+		i, c := end, byte('\n') // which ends a last row without a line end
+		if found != 0 {
+			i = word + bits.TrailingZeros64(found)>>3
+			c = b[i]
+			found &= found - 1
+		} else if !d.eof {
+			return
+		}
+		if int(c) == quote {
+			cell.quote(row, i)
+			continue
+		}
+		if cell.inside && i < end {
+			row.inspect(b[:end], i)
+			continue
+		}
+		if c != delimiter && c != '\n' && c != '\r' {
+			row.control(c)
+			continue
+		}
+		text := b[cell.start:i:i]
+		if cell.doubled || cell.quoted && cell.closed+1 != i {
+			text = d.unquote(row, cell, i)
+		} else if cell.quoted {
+			text = b[cell.start+1 : i-1 : i-1]
+		}
+		if row.cells < d.columns {
+			cells = append(cells, text)
+		} else if len(text) > 0 {
+			row.more = true
+		}
+		row.cells++
+		if c != delimiter {
+			d.endRow(row, cells, i)
+			return
+		}
+		cell.start, cell.quoted, cell.doubled = i+1, false, false
+	}
+}
+
+// cell is how far a cell is known.
+type cell struct {
+	start           int
+	quoted, doubled bool // it began with a quote; there is a doubled one in it
+	inside          bool // the quote is not closed
+	closed          int  // where it was closed last; -1 before
+}
+
+// quote takes the quote at i.
+func (c *cell) quote(row *split, i int) {
+	switch {
+	case c.inside:
+		c.inside, c.closed = false, i
+	case i == c.start:
+		c.quoted, c.inside, c.closed = true, true, -1
+	case c.quoted && i == c.closed+1:
+		c.doubled, c.inside = true, true
+	default:
+		row.fail("quote_stray")
+	}
+}
+
+// unquote gives the text of the quoted cell that ends at i and is not plain
+// between its quotes.
+func (d *decoder) unquote(row *split, c cell, i int) []byte {
+	switch {
+	case c.inside:
+		row.fail("quote_unclosed")
+	case c.closed+1 != i:
+		row.fail("quote_stray")
+	default:
+		return d.undouble(d.buf[c.start+1 : c.closed])
+	}
+	return nil
 }
 
 // fail keeps the first rule that a row breaks.
@@ -226,66 +305,33 @@ func (row *split) fail(rule string) {
 	}
 }
 
-func (d *decoder) endCell(row *split, b, cell []byte, start, i int) {
-	if start >= 0 {
-		cell = b[start:i:i]
+// endRow ends a row with the line end at i, or with the object. Its cells are
+// kept when the line end is known.
+func (d *decoder) endRow(row *split, cells [][]byte, i int) {
+	row.end, row.next, row.done = i, i, true
+	if i < d.end {
+		row.next, row.done = d.lineEnd(i)
 	}
-	if row.cells < d.columns {
-		d.rows.Cells = append(d.rows.Cells, cell)
-	}
-	row.cells++
-}
-
-func (d *decoder) endRow(row split, b, cell []byte, start, i, next int) split {
-	d.endCell(&row, b, cell, start, i)
-	row.end, row.next, row.done = i, next, true
-	return row
-}
-
-// quoted reads the quoted cell that opens at i and returns the index after its
-// closing quote, or -1 when that is not in the buffer yet.
-func (d *decoder) quoted(row *split, i int) (cell []byte, after int) {
-	b := d.buf[:d.end]
-	doubled := false
-	for k := i + 1; ; k += 2 {
-		n := bytes.IndexByte(b[k:], '"')
-		if n < 0 || k+n+1 == len(b) {
-			if !d.eof {
-				return nil, -1
-			}
-			if n < 0 {
-				row.fail("quote_unclosed")
-				row.inspect(b[i+1:])
-				return nil, len(b)
-			}
-		}
-		if k += n; k+1 < len(b) && b[k+1] == '"' {
-			doubled = true
-			continue
-		}
-		cell = b[i+1 : k : k]
-		row.inspect(cell)
-		if doubled {
-			cell = d.undouble(cell)
-		}
-		return cell, k + 1
+	if row.done {
+		d.rows.Cells = cells
 	}
 }
 
-// inspect counts the line ends inside a quoted cell and notices control characters.
-func (row *split) inspect(cell []byte) {
-	for i := special(cell, 0, '\n'); i < len(cell); i = special(cell, i+1, '\n') {
-		switch c := cell[i]; c {
-		case '\n':
-			row.lines++
-		case '\r':
-			if i+1 == len(cell) || cell[i+1] != '\n' {
-				row.lines++
-			}
-		case '"', '\t':
-		default:
-			row.fail("text_control")
-		}
+// inspect counts the line end and notices the control character at i, inside
+// quotes.
+func (row *split) inspect(b []byte, i int) {
+	switch c := b[i]; {
+	case c == '\n', c == '\r' && (i+1 == len(b) || b[i+1] != '\n'):
+		row.lines++
+	case c != '\r' && c < ' ':
+		row.control(c)
+	}
+}
+
+// control notices a control character that no text has.
+func (row *split) control(c byte) {
+	if c != '\t' {
+		row.fail("text_control")
 	}
 }
 
@@ -293,7 +339,7 @@ func (row *split) inspect(cell []byte) {
 func (d *decoder) undouble(cell []byte) []byte {
 	at := len(d.arena)
 	for {
-		i := bytes.IndexByte(cell, '"')
+		i := bytes.IndexByte(cell, byte(d.quote))
 		if i < 0 {
 			d.arena = append(d.arena, cell...)
 			return d.arena[at:len(d.arena):len(d.arena)]
@@ -305,79 +351,16 @@ func (d *decoder) undouble(cell []byte) []byte {
 
 const (
 	ones  = 0x0101010101010101
+	lows  = 0x7f7f7f7f7f7f7f7f
 	highs = 0x8080808080808080
 )
 
-// special is the index of the first control character, quote or delimiter of b
-// from i on, len(b) if there is none. Eight bytes are tested at once: a byte
-// below n, or equal to a pattern, leaves its high bit set, and the lowest such
-// bit is exact (Warren, Hacker's Delight, 6-1).
-func special(b []byte, i int, delimiter byte) int {
-	quotes, delimiters := uint64('"')*ones, uint64(delimiter)*ones
-	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:])
-		q, e := x^quotes, x^delimiters
-		found := ((x-0x20*ones)&^x | (q-ones)&^q | (e-ones)&^e) & highs
-		if found != 0 {
-			return i + bits.TrailingZeros64(found)>>3
-		}
-	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c < 0x20 || c == '"' || c == delimiter {
-			return i
-		}
-	}
-	return len(b)
-}
-
-// tooLong adds the row that fills the whole buffer as broken, with as much of it
-// as was held, and starts skipping the rest.
-func (d *decoder) tooLong() {
-	d.breakRow("row_too_long", 0)
-	d.rows.Lines = append(d.rows.Lines, d.line)
-	d.rows.Raw = append(d.rows.Raw, d.raw(d.buf[:d.end]))
-	d.ordinal++
-	d.long = &skipper{last: d.delimiter}
-	d.skipLong()
-}
-
-// skipLong passes over the row that is too long, as far as the buffer reaches.
-func (d *decoder) skipLong() {
-	n, ended := d.long.skip(d.buf[d.pos:d.end], d.delimiter)
-	d.pos += n
-	if ended {
-		d.line += d.long.lines
-		d.long = nil
-	}
-}
-
-// skipper finds the end of a row across buffers without keeping it.
-type skipper struct {
-	quoted bool
-	last   byte
-	lines  int64
-}
-
-// skip returns how much of b belongs to the row, its line end included.
-func (s *skipper) skip(b []byte, delimiter byte) (n int, ended bool) {
-	for i, c := range b {
-		switch {
-		case s.last == '\r' && c != '\n':
-			s.lines++
-			if !s.quoted {
-				return i, true
-			}
-		case c == '\n':
-			s.lines++
-			if !s.quoted {
-				return i + 1, true
-			}
-		}
-		if c == '"' {
-			// A quote opens at the start of a cell, or again where it has just closed.
-			s.quoted = !s.quoted && (s.last == delimiter || s.last == '"')
-		}
-		s.last = c
-	}
-	return len(b), false
+// specials finds the control characters, quotes and delimiters among the eight
+// bytes of b at i: each leaves its high bit set. A byte plus 0x7f reaches the high
+// bit unless it is zero, plus 0x60 unless it is below 0x20, and neither carries
+// into the next byte (Warren, Hacker's Delight, 6-1).
+func specials(b []byte, i int, quotes, delimiters uint64) uint64 {
+	x := binary.LittleEndian.Uint64(b[i:])
+	q, e := x^quotes, x^delimiters
+	return ^(((q&lows + lows) | q) & ((e&lows + lows) | e) & ((x&lows + 0x60*ones) | x)) & highs
 }
