@@ -164,15 +164,14 @@ func ibm(x float64) []byte {
 	}
 	f := new(big.Float).SetFloat64(x)
 	negative := f.Sign() < 0
-	f.Abs(f)
-	e, sixteen := 64, big.NewFloat(16)
-	for ; f.Cmp(big.NewFloat(1)) >= 0; e++ {
-		f.Quo(f, sixteen)
+	mantissa := new(big.Float)
+	two := f.Abs(f).MantExp(mantissa) // power of two of a fraction of at least 1/2
+	sixteen := two >> 2
+	if two&3 != 0 {
+		sixteen++
 	}
-	for ; f.Cmp(big.NewFloat(1.0/16)) < 0; e-- {
-		f.Mul(f, sixteen)
-	}
-	fraction, _ := f.SetMantExp(f, 56).Int(nil)
+	e := sixteen + 64
+	fraction, _ := mantissa.SetMantExp(mantissa, 56+two-4*sixteen).Int(nil)
 	fraction.FillBytes(stored)
 	stored[0] = byte(e)
 	if negative {
