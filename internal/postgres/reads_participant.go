@@ -3,12 +3,9 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"math"
 	"slices"
-
-	"github.com/jackc/pgx/v5"
 
 	"longitude/internal/status"
 	"longitude/study"
@@ -21,15 +18,9 @@ func (s *Store) Timeline(ctx context.Context, studyName, code string) (status.Ti
 	if err != nil {
 		return status.Timeline{}, err
 	}
-	var id int64
-	err = s.app.QueryRow(ctx, `
-		SELECT participant_id FROM research.participant_identity i JOIN research.participant p USING (participant_id)
-		WHERE i.code = $1 AND p.study_id = $2`, code, reg.id).Scan(&id)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return status.Timeline{}, status.NotFound("participant " + code)
-	}
+	id, err := s.ParticipantByCode(ctx, studyName, code)
 	if err != nil {
-		return status.Timeline{}, fault("find the participant", err)
+		return status.Timeline{}, err
 	}
 	asOf, err := s.judgedOn(ctx, reg)
 	if err != nil {
@@ -42,6 +33,13 @@ func (s *Store) Timeline(ctx context.Context, studyName, code string) (status.Ti
 	}
 	t := timelineOf(reg.study, &all[0], asOf)
 	t.Deviations, err = s.Deviations(ctx, status.DeviationFilter{Study: studyName, Participant: t.Code, Page: status.Page{Limit: 1000}})
+	if err != nil {
+		return t, err
+	}
+	t.Locks, err = collect(ctx, s, "list the locks", readDecision, decided+`
+		WHERE d.kind = 'lock' AND d.study_id = $1 AND (d.participant_id IS NULL OR d.participant_id = $2)
+		  AND NOT EXISTS (SELECT 1 FROM research.decision u WHERE u.kind = 'unlock' AND u.lifts = d.decision_id)
+		ORDER BY d.decision_id DESC`, reg.id, id)
 	return t, err
 }
 
@@ -52,7 +50,7 @@ func timelineOf(st *study.Study, h *study.History, asOf study.Date) status.Timel
 	date := func(d study.Date) *status.Day { return status.NewDay(study.ExactDate(d), anchor, false) }
 	p := &h.Participant
 	t := status.Timeline{Study: st.Name, Code: p.Code, Site: p.Site, Relative: st.Relative, Enrolled: p.Enrolled,
-		Consented: date(p.Consented), Withdrawn: date(p.Withdrawn), Visits: []status.TimelineVisit{}, LogForms: []status.LogForm{}}
+		Consented: date(p.Consented), Withdrawn: date(p.Withdrawn), Status: string(p.Status), StatusOn: date(p.StatusOn), Visits: []status.TimelineVisit{}, LogForms: []status.LogForm{}}
 	if !st.Relative {
 		t.AsOf = date(asOf)
 	}
@@ -145,11 +143,14 @@ func timelineVisit(st *study.Study, v *study.Visit, anchor study.Date, forms []s
 	if v.Type >= 0 {
 		t.Type, t.Label = st.Visits[v.Type].Name, st.Visits[v.Type].Label
 	}
+	if v.Protocol >= 0 && v.Protocol < len(st.Versions) {
+		t.Protocol = st.Versions[v.Protocol].Version
+	}
 	if v.HasDistance {
 		t.FromTarget, t.Outside = &v.FromTarget, &v.OutsideWindow
 	}
 	for _, d := range deviations {
-		if d.VisitNo != v.No || d.State == study.Resolved {
+		if d.VisitNo != v.No || d.State == study.Resolved || d.Kind == study.IsFinding {
 			continue
 		}
 		if !slices.Contains(t.Deviations, d.Code) {

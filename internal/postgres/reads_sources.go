@@ -89,7 +89,9 @@ func (s *Store) progress(ctx context.Context, names []string, at map[string]*sta
 }
 
 func (s *Store) openQuarantine(ctx context.Context, _ []string, at map[string]*status.SourceStatus) error {
-	return s.countBySource(ctx, `SELECT source, count(*) FROM research.quarantine GROUP BY source`, func(source string, n int64) {
+	return s.countBySource(ctx, `
+		SELECT q.source, count(*) FROM research.quarantine q JOIN research.quarantine_current c USING (quarantine_id)
+		WHERE c.state = 'open' GROUP BY q.source`, func(source string, n int64) {
 		if c := at[source]; c != nil {
 			c.QuarantineOpen = n
 		}

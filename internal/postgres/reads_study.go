@@ -35,7 +35,7 @@ func (s *Store) Summary(ctx context.Context, studyName string) (status.StudySumm
 		return status.StudySummary{}, err
 	}
 	r.out.AsOf = asOf.String()
-	for _, read := range []func(context.Context) error{r.sites, r.visits, r.held, r.deviations, r.missingForms, r.quarantine} {
+	for _, read := range []func(context.Context) error{r.sites, r.visits, r.held, r.deviations, r.findings, r.missingForms, r.quarantine} {
 		if err := read(ctx); err != nil {
 			return status.StudySummary{}, fault("summarise study "+studyName, err)
 		}
@@ -161,7 +161,15 @@ func (r *summaryReader) held(ctx context.Context) error {
 func (r *summaryReader) deviations(ctx context.Context) (err error) {
 	r.out.Deviations, err = collect(ctx, r.Store, "count the deviations", pgx.RowToStructByPos[status.CodeCount], `
 		SELECT code, kind, count(*) FILTER (WHERE state = 'open'), count(*) FILTER (WHERE state = 'explained')
-		FROM `+deviationsNow+` d WHERE state <> 'resolved' GROUP BY code, kind ORDER BY count(*) DESC, code`, r.reg.id)
+		FROM `+deviationsNow+` d WHERE state <> 'resolved' AND kind <> 'finding' GROUP BY code, kind ORDER BY count(*) DESC, code`, r.reg.id)
+	return err
+}
+
+// findings counts by check. The detail of one is form/occurrence:check.
+func (r *summaryReader) findings(ctx context.Context) (err error) {
+	r.out.Findings, err = collect(ctx, r.Store, "count the findings", pgx.RowToStructByPos[status.CheckCount], `
+		SELECT split_part(detail, '/', 1), substring(detail FROM '[^:]*$'), count(*) FILTER (WHERE state = 'open'), count(*) FILTER (WHERE state = 'explained')
+		FROM `+deviationsNow+` d WHERE state <> 'resolved' AND kind = 'finding' GROUP BY 1, 2 ORDER BY count(*) DESC, 1, 2`, r.reg.id)
 	return err
 }
 
@@ -219,6 +227,7 @@ func missingFrom(evidence string) []status.FormBadge {
 
 func (r *summaryReader) quarantine(ctx context.Context) (err error) {
 	r.out.Quarantine, err = collect(ctx, r.Store, "count the quarantine", pgx.RowToStructByPos[status.RuleCount], `
-		SELECT rule, count(*) FROM research.quarantine WHERE study_id = $1 GROUP BY rule ORDER BY count(*) DESC, rule`, r.reg.id)
+		SELECT rule, count(*) FROM research.quarantine q JOIN research.quarantine_current c USING (quarantine_id)
+		WHERE study_id = $1 AND c.state = 'open' GROUP BY rule ORDER BY count(*) DESC, rule`, r.reg.id)
 	return err
 }

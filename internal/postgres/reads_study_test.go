@@ -74,6 +74,7 @@ func TestSummary(t *testing.T) {
 			{Visit: "early_end", Label: "Early end", Scheduled: 2},
 			{Label: "Unscheduled", Completed: 2, Undetermined: 2}},
 		Deviations:   []status.CodeCount{{Code: "forms_missing", Kind: "deviation", Open: 2}, {Code: "visit_out_of_window", Kind: "deviation", Open: 2}},
+		Findings:     []status.CheckCount{},
 		Quarantine:   []status.RuleCount{{Rule: "date_invalid", Count: 1}, {Rule: "range", Count: 1}},
 		MissingForms: []status.MissingFormAt{{Visit: "month_1", Form: "acuity", Missing: 2}, {Visit: "month_1", Form: "imaging", Missing: 2}}}
 	if !reflect.DeepEqual(got, want) {

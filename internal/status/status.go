@@ -25,7 +25,12 @@ type Reads interface {
 	Summary(ctx context.Context, study string) (StudySummary, error)
 	Timeline(ctx context.Context, study, code string) (Timeline, error)
 	Quarantine(ctx context.Context, f QuarantineFilter) ([]QuarantineItem, error)
+	QuarantinedRow(ctx context.Context, id int64) (QuarantinedRow, error)
 	Deviations(ctx context.Context, f DeviationFilter) ([]DeviationItem, error)
+	Decisions(ctx context.Context, f DecisionFilter) ([]DecisionItem, error)
+	Drift(ctx context.Context, f DriftFilter) ([]DriftItem, error)
+	// Shape answers what the objects of a source look like.
+	Shape(ctx context.Context, source string) (SourceShape, error)
 	// Releases lists the releases of a study, newest first; "" is every study.
 	Releases(ctx context.Context, study string) ([]Release, error)
 }
@@ -54,19 +59,6 @@ type Page struct {
 // RunFilter narrows Runs; empty fields do not.
 type RunFilter struct {
 	Study, Source, State, Kind string
-	Page
-}
-
-// QuarantineFilter narrows Quarantine; empty fields do not.
-type QuarantineFilter struct {
-	Study, Source, State, Rule string
-	Page
-}
-
-// DeviationFilter narrows Deviations; empty fields do not. Participant is a
-// participant code, Code a deviation code.
-type DeviationFilter struct {
-	Study, Participant, Code, State string
 	Page
 }
 
@@ -153,7 +145,8 @@ type StudySummary struct {
 	Withheld     int64           `json:"withheld" doc:"Visits accepted but kept out of releases"`
 	Sites        []SiteRow       `json:"sites"`
 	Visits       []VisitRow      `json:"visits"`
-	Deviations   []CodeCount     `json:"deviations"`
+	Deviations   []CodeCount     `json:"deviations" doc:"Departures from the protocol; findings of checks are apart"`
+	Findings     []CheckCount    `json:"findings" doc:"What checks across forms have found"`
 	Quarantine   []RuleCount     `json:"quarantine"`
 	MissingForms []MissingFormAt `json:"missing_forms"`
 }
@@ -194,6 +187,14 @@ type CodeCount struct {
 	Explained int64  `json:"explained"`
 }
 
+// CheckCount counts the findings of one check across forms that hold now.
+type CheckCount struct {
+	Form      string `json:"form"`
+	Check     string `json:"check"`
+	Open      int64  `json:"open"`
+	Explained int64  `json:"explained"`
+}
+
 // RuleCount counts the open quarantined rows of one rule.
 type RuleCount struct {
 	Rule  string `json:"rule"`
@@ -205,45 +206,6 @@ type MissingFormAt struct {
 	Visit   string `json:"visit"`
 	Form    string `json:"form"`
 	Missing int64  `json:"missing"`
-}
-
-// The states of a quarantined row.
-const (
-	QuarantineOpen     = "open"
-	QuarantineWaived   = "waived"
-	QuarantineReplayed = "replayed"
-)
-
-// QuarantineItem is one rejected row or record: where it is and which rule
-// refused it, never what it says.
-type QuarantineItem struct {
-	ID        int64     `json:"id"`
-	Study     string    `json:"study"`
-	Source    string    `json:"source"`
-	Site      string    `json:"site,omitempty"`
-	Batch     int64     `json:"batch" doc:"The object as read by one mapping"`
-	Ordinal   int64     `json:"ordinal" doc:"Row within the object, from 1"`
-	Line      int64     `json:"line" doc:"Line of the row's first byte, from 1"`
-	Form      string    `json:"form,omitempty" doc:"Empty: the whole row"`
-	Field     string    `json:"field,omitempty" doc:"Field or column"`
-	Rule      string    `json:"rule"`
-	State     string    `json:"state" enum:"open,waived,replayed"`
-	FirstSeen time.Time `json:"first_seen"`
-	Seen      int64     `json:"seen" doc:"How many times it was delivered"`
-}
-
-// DeviationItem is one departure from the protocol.
-type DeviationItem struct {
-	ID            int64     `json:"id"`
-	Study         string    `json:"study"`
-	Code          string    `json:"participant" doc:"Participant code"`
-	Visit         string    `json:"visit,omitempty" doc:"Visit type or number; empty: the participant as a whole"`
-	DeviationCode string    `json:"code"`
-	Kind          string    `json:"kind" enum:"deviation,violation"`
-	State         string    `json:"state" enum:"open,explained,resolved"`
-	Detail        string    `json:"detail,omitempty" doc:"The form or occurrence it is about"`
-	Evidence      string    `json:"evidence,omitempty" doc:"What the verdict rests on"`
-	Since         time.Time `json:"since"`
 }
 
 // The states of a release.

@@ -12,9 +12,12 @@ type Timeline struct {
 	Enrolled   bool            `json:"enrolled"`
 	Consented  *Day            `json:"consented,omitempty"`
 	Withdrawn  *Day            `json:"withdrawn,omitempty"`
+	Status     string          `json:"status,omitempty" doc:"As the source says: screening, screen_failure, enrolled, completed, withdrawn, lost, died"`
+	StatusOn   *Day            `json:"status_on,omitempty" doc:"Since when"`
 	Visits     []TimelineVisit `json:"visits" doc:"In protocol order, unscheduled visits by date"`
 	LogForms   []LogForm       `json:"log_forms"`
 	Deviations []DeviationItem `json:"deviations" doc:"Of the participant and of every visit"`
+	Locks      []DecisionItem  `json:"locks" doc:"In force on the participant or the whole study"`
 }
 
 // TimelineVisit is one visit, expected or happened. The two distances are nil
@@ -32,6 +35,7 @@ type TimelineVisit struct {
 	FromTarget  *int        `json:"days_from_target,omitempty"`
 	Outside     *int        `json:"days_outside_window,omitempty"`
 	Withheld    bool        `json:"withheld"`
+	Protocol    string      `json:"protocol,omitempty" doc:"Version of the protocol that judged"`
 	Forms       []FormBadge `json:"forms"`
 	Deviations  []string    `json:"deviations" doc:"Codes of the deviations that hold"`
 }

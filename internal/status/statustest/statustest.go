@@ -24,6 +24,9 @@ type Store struct {
 	Timelines  map[string]status.Timeline // by study + "/" + code
 	Rejected   []status.QuarantineItem    // newest first
 	Departures []status.DeviationItem     // newest first
+	Decided    []status.DecisionItem      // newest first
+	Drifts     []status.DriftItem         // newest first
+	Shapes     map[string]status.SourceShape
 	Published  []status.Release
 	Err        error // every question fails with it
 }
@@ -70,8 +73,39 @@ func (s *Store) Quarantine(_ context.Context, f status.QuarantineFilter) ([]stat
 // Deviations implements status.Reads.
 func (s *Store) Deviations(_ context.Context, f status.DeviationFilter) ([]status.DeviationItem, error) {
 	return narrow(s.Departures, f.Page, func(d status.DeviationItem) (int64, bool) {
-		return d.ID, is(f.Study, d.Study) && is(f.Participant, d.Code) && is(f.Code, d.DeviationCode) && is(f.State, d.State)
+		return d.ID, is(f.Study, d.Study) && is(f.Participant, d.Code) && is(f.Code, d.DeviationCode) && is(f.Kind, d.Kind) && is(f.State, d.State)
 	}), s.Err
+}
+
+// QuarantinedRow implements status.Reads: a row as the list has it, seen where it was last.
+func (s *Store) QuarantinedRow(_ context.Context, id int64) (status.QuarantinedRow, error) {
+	for _, q := range s.Rejected {
+		if q.ID == id {
+			seen := status.Sighting{Batch: q.Batch, Object: "8f14e45fceea", Ordinal: q.Ordinal, Line: q.Line, Records: 1, Current: q.State == status.QuarantineOpen, Seen: q.FirstSeen}
+			decisions := narrow(s.Decided, status.Page{}, func(d status.DecisionItem) (int64, bool) { return d.ID, d.Quarantined == id })
+			return status.QuarantinedRow{QuarantineItem: q, Sightings: []status.Sighting{seen}, Decisions: decisions}, s.Err
+		}
+	}
+	return status.QuarantinedRow{}, notFound(fmt.Sprintf("quarantined row %d", id), s.Err)
+}
+
+// Decisions implements status.Reads.
+func (s *Store) Decisions(_ context.Context, f status.DecisionFilter) ([]status.DecisionItem, error) {
+	return narrow(s.Decided, f.Page, func(d status.DecisionItem) (int64, bool) {
+		return d.ID, is(f.Study, d.Study) && is(f.Participant, d.Code) && is(f.Source, d.Source) && is(f.Kind, d.Kind)
+	}), s.Err
+}
+
+// Drift implements status.Reads.
+func (s *Store) Drift(_ context.Context, f status.DriftFilter) ([]status.DriftItem, error) {
+	return narrow(s.Drifts, f.Page, func(d status.DriftItem) (int64, bool) {
+		return d.ID, is(f.Study, d.Study) && is(f.Source, d.Source) && is(f.Kind, d.Kind)
+	}), s.Err
+}
+
+// Shape implements status.Reads.
+func (s *Store) Shape(_ context.Context, source string) (status.SourceShape, error) {
+	return found(s.Shapes, source, s.Err)
 }
 
 // Releases implements status.Reads.
@@ -94,10 +128,18 @@ func narrow[T any](all []T, p status.Page, of func(T) (id int64, fits bool)) []T
 
 func found[T any](m map[string]T, key string, err error) (T, error) {
 	v, ok := m[key]
-	if err == nil && !ok {
-		err = status.NotFound("what was asked for")
+	if !ok {
+		err = notFound("what was asked for", err)
 	}
 	return v, err
+}
+
+// notFound says so, unless every question fails.
+func notFound(what string, err error) error {
+	if err != nil {
+		return err
+	}
+	return status.NotFound(what)
 }
 
 // Demo is an observational study with five sites in the middle of its work: two
@@ -108,6 +150,7 @@ func Demo() *Store {
 	s.addSources()
 	s.addStudy()
 	s.addWorkLists()
+	s.addDecisions()
 	s.addReleases()
 	s.addTimelines()
 	return s
@@ -187,6 +230,7 @@ func (s *Store) addStudy() {
 		Deviations: []status.CodeCount{{Code: "visit_missed", Kind: "deviation", Open: 75}, {Code: "visit_out_of_window", Kind: "deviation", Open: 61, Explained: 13},
 			{Code: "form_missing", Kind: "deviation", Open: 44, Explained: 2}, {Code: "forms_missing", Kind: "violation", Open: 9},
 			{Code: "consent_missing", Kind: "violation", Open: 2}, {Code: "unknown_participant", Kind: "violation", Open: 6}},
+		Findings:     []status.CheckCount{{Form: "visual_acuity", Check: "better_than_consented", Open: 4, Explained: 1}},
 		Quarantine:   []status.RuleCount{{Rule: "date_invalid", Count: 19}, {Rule: "choice_unknown", Count: 11}, {Rule: "column_count", Count: 5}, {Rule: "required_empty", Count: 3}},
 		MissingForms: []status.MissingFormAt{{Visit: "month_1", Form: "medications", Missing: 21}, {Visit: "month_3", Form: "oct_imaging", Missing: 17}, {Visit: "month_6", Form: "adverse_events", Missing: 6}},
 	}
@@ -201,14 +245,35 @@ func (s *Store) addWorkLists() {
 			Line: 101 + id*37, Form: "visual_acuity", Field: fields[id%4], Rule: rules[id%4], State: status.QuarantineOpen,
 			FirstSeen: *ago(time.Duration(40-id) * time.Hour), Seen: 1 + id%3})
 	}
+	s.Rejected[34].State, s.Rejected[35].State = status.QuarantineReplayed, status.QuarantineWaived
 	s.Departures = []status.DeviationItem{
+		{ID: 10, Study: amd, Code: "AMD-7KQ2M8T4XW5P9RCD3FGH", Visit: "month_1", DeviationCode: "check_failed", Kind: "finding", State: "open",
+			Detail: "visual_acuity/R:better_than_consented", Evidence: "check better_than_consented", Since: *ago(50 * time.Hour)},
 		{ID: 9, Study: amd, Code: "AMD-7KQ2M8T4XW5P9RCD3FGH", Visit: "month_1", DeviationCode: "visit_out_of_window", Kind: "deviation", State: "open",
 			Evidence: "late 1 day: 2026-02-15 against 2026-01-24..2026-02-14", Since: *ago(100 * time.Hour)},
 		{ID: 8, Study: amd, Code: "AMD-7KQ2M8T4XW5P9RCD3FGH", Visit: "month_3", DeviationCode: "form_missing", Kind: "deviation", State: "open", Detail: "oct_imaging",
 			Evidence: "completed 2026-03-17, grace ended 2026-03-27", Since: *ago(200 * time.Hour)},
 		{ID: 7, Study: amd, Code: "AMD-2C4E6G8J0K2M4N6P8QRS", DeviationCode: "consent_missing", Kind: "violation", State: "explained",
-			Evidence: "no consent seen", Since: *ago(300 * time.Hour)},
+			Evidence: "no consent seen", Since: *ago(300 * time.Hour),
+			Explanation: &status.Explanation{Decision: 1, Reason: "data_entry", By: "dm@example.org", At: *ago(290 * time.Hour)}},
 	}
+}
+
+func (s *Store) addDecisions() {
+	decision := func(id int64, kind study.DecisionKind, reason string, hours time.Duration) status.DecisionItem {
+		return status.DecisionItem{ID: id, Kind: string(kind), Study: amd, Reason: reason, By: "dm@example.org", At: *ago(hours * time.Hour), SignedBy: "amd-obs-01-1"}
+	}
+	explained, waived := decision(1, study.Explain, "data_entry", 290), decision(2, study.Waive, "duplicate", 200)
+	explained.Code, explained.DeviationCode, explained.Evidence = "AMD-2C4E6G8J0K2M4N6P8QRS", "consent_missing", "no consent seen"
+	waived.Quarantined = s.Rejected[35].ID
+	lifted, unlock, locked := decision(3, study.LockData, "database_lock", 150), decision(4, study.UnlockData, "correction", 100), decision(5, study.LockData, "database_lock", 50)
+	lifted.Lifted, unlock.Lifts, locked.Visit = true, lifted.ID, "baseline"
+	s.Decided = []status.DecisionItem{locked, unlock, lifted, waived, explained}
+	s.Drifts = []status.DriftItem{
+		{ID: 2, Study: amd, Source: "site-a-drop", Batch: 17, Kind: string(study.TypeChange), Column: "iop_od", From: "number", To: "text", Mapped: true, Action: string(study.QuarantineDrift), At: *ago(30 * time.Hour)},
+		{ID: 1, Study: amd, Source: "site-a-drop", Batch: 12, Kind: string(study.NewColumn), Column: "comment", To: "text", Action: string(study.Evolve), At: *ago(170 * time.Hour)}}
+	s.Shapes = map[string]status.SourceShape{"site-a-drop": {Study: amd, Source: "site-a-drop", Batch: 12, Since: *ago(170 * time.Hour), Dialect: "utf-8, comma",
+		Columns: []status.ColumnShape{{Name: "subject", Kind: "text"}, {Name: "visit_date", Kind: "date"}, {Name: "iop_od", Kind: "number"}, {Name: "comment", Kind: "text"}}}}
 }
 
 func (s *Store) addReleases() {

@@ -17,7 +17,7 @@ const (
 func (s *Store) addTimelines() {
 	base, _ := study.ParseDate("2026-01-01")
 	dated := timeline(base, false)
-	dated.Code, dated.Deviations = Dated, s.Departures[:2]
+	dated.Code, dated.Deviations, dated.Locks = Dated, s.Departures[:3], s.Decided[:1]
 	s.Timelines[amd+"/"+Dated] = dated
 
 	days := timeline(0, true)
@@ -44,13 +44,14 @@ func timeline(base study.Date, relative bool) status.Timeline {
 	}
 	done := func(v status.TimelineVisit, at, due, outside int, timing string, forms ...status.FormBadge) status.TimelineVisit {
 		from := at - due
+		v.Protocol = "3.0"
 		v.Status, v.Timing, v.Actual, v.FromTarget, v.Outside, v.Forms = "completed", timing, day(at), &from, &outside, forms
 		return v
 	}
 	present := func(form, occurrence string, versions int) status.FormBadge {
 		return status.FormBadge{Form: form, Occurrence: occurrence, State: status.FormPresent, Versions: versions}
 	}
-	t := status.Timeline{Study: amd, Site: "site-a", Relative: relative, AsOf: day(211), Enrolled: true, Consented: day(-3),
+	t := status.Timeline{Study: amd, Site: "site-a", Relative: relative, AsOf: day(211), Enrolled: true, Consented: day(-3), Status: "enrolled", StatusOn: day(0), Locks: []status.DecisionItem{},
 		LogForms: []status.LogForm{{Form: "adverse_events", Records: 3}, {Form: "medications", Records: 5, Held: 1}}}
 	t.Visits = []status.TimelineVisit{
 		done(visit(1, "baseline", "Baseline", 0, 0, 0), 0, 0, 0, "in_window", present("informed_consent", "", 1),
@@ -80,20 +81,25 @@ func Hostile() *Store {
 	long := attack + strings.Repeat("Llanfairpwllgwyngyll", 20)
 	run := status.Run{ID: 1, Kind: attack, Study: attack, Source: long, Trigger: attack, State: status.Failed, Outcome: attack, Started: &Now, Finished: &Now,
 		ErrorCode: attack, ErrorText: long, ErrorHint: attack, Counts: study.Counts{Read: 3, Mapped: 1, Produced: 9}}
-	d := status.DeviationItem{ID: 1, Study: attack, Code: long, Visit: attack, DeviationCode: attack, Kind: attack, State: attack, Detail: long, Evidence: long, Since: Now}
+	d := status.DeviationItem{ID: 1, Study: attack, Code: long, Visit: attack, DeviationCode: attack, Kind: attack, State: attack, Detail: long, Evidence: long, Since: Now,
+		Explanation: &status.Explanation{Decision: 1, Reason: attack, By: long, At: Now}}
+	decision := status.DecisionItem{ID: 1, Kind: attack, Study: attack, Code: long, Visit: attack, DeviationCode: attack, Detail: long, Evidence: long, Source: attack, Reason: attack, By: long, At: Now, SignedBy: attack}
 	return &Store{
 		SourceList: []status.SourceStatus{{Study: attack, Source: long, Connector: attack, Schedule: attack, LastRun: &run, LastErrorCode: attack, LastErrorText: long, ConsecutiveFailures: 1}},
 		RunList:    []status.Run{run},
 		Summaries: map[string]status.StudySummary{attack: {Study: attack, Title: long, Protocol: attack, AsOf: attack, Participants: 1,
 			Sites: []status.SiteRow{{Site: long}}, Visits: []status.VisitRow{{Visit: attack, Label: long, Window: attack, Expected: 1, Missed: 1}},
-			Deviations: []status.CodeCount{{Code: long, Kind: attack, Open: 1}}, Quarantine: []status.RuleCount{{Rule: long, Count: 1}},
+			Deviations: []status.CodeCount{{Code: long, Kind: attack, Open: 1}}, Findings: []status.CheckCount{{Form: attack, Check: long, Open: 1}}, Quarantine: []status.RuleCount{{Rule: long, Count: 1}},
 			MissingForms: []status.MissingFormAt{{Visit: attack, Form: long, Missing: 1}}}},
 		Timelines: map[string]status.Timeline{attack + "/" + "X": {Study: attack, Code: long, Site: long, Enrolled: true,
 			Visits: []status.TimelineVisit{{No: 1, Type: attack, Label: long, Status: attack, Timing: attack, Actual: status.NewDay(study.ExactDate(20000), 19999, false),
 				Forms: []status.FormBadge{{Form: long, Occurrence: attack, State: status.FormMissing}}, Deviations: []string{attack}}},
-			LogForms: []status.LogForm{{Form: long, Records: 1}}, Deviations: []status.DeviationItem{d}}},
+			LogForms: []status.LogForm{{Form: long, Records: 1}}, Deviations: []status.DeviationItem{d}, Locks: []status.DecisionItem{decision}}},
 		Rejected:   []status.QuarantineItem{{ID: 1, Study: attack, Source: long, Site: attack, Form: attack, Field: long, Rule: attack, State: attack, FirstSeen: Now}},
 		Departures: []status.DeviationItem{d},
+		Decided:    []status.DecisionItem{decision},
+		Drifts:     []status.DriftItem{{ID: 1, Study: attack, Source: long, Kind: attack, Column: long, From: attack, To: attack, Action: attack, At: Now}},
+		Shapes:     map[string]status.SourceShape{attack: {Study: attack, Source: long, Dialect: attack, Columns: []status.ColumnShape{{Name: long, Kind: attack}}}},
 		Published: []status.Release{{ID: long, Study: attack, Number: 1, State: status.ReleasePublished, AsOf: attack, Cutoff: attack, Created: &Now,
 			Location: long, Claim: long, EnvelopeDigest: long}},
 	}

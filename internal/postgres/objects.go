@@ -1,0 +1,89 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"longitude/internal/status"
+	"longitude/study"
+)
+
+// Unsettled answers the participants of whom objects brought something since the
+// study was last judged without news, ascending. A re-judging of some of them
+// (its batch has an Item) settles nothing for the others.
+func (s *Store) Unsettled(ctx context.Context, studyName string) ([]int64, error) {
+	reg, err := s.known(studyName)
+	if err != nil {
+		return nil, err
+	}
+	var batches []int64
+	if err := s.app.QueryRow(ctx, `
+		SELECT array_agg(batch_id) FROM research.batch WHERE study_id = $1 AND kind = 'object' AND batch_id > coalesce(
+		  (SELECT max(batch_id) FROM research.batch WHERE study_id = $1 AND kind = 'rejudge' AND item = ''), 0)`, reg.id).Scan(&batches); err != nil {
+		return nil, fault("list what is not settled", err)
+	}
+	if len(batches) == 0 {
+		return nil, nil
+	}
+	rows, err := s.app.Query(ctx, `
+		SELECT participant_id FROM research.record_version WHERE batch_id = ANY($1) UNION
+		SELECT participant_id FROM research.visit_version WHERE batch_id = ANY($1) ORDER BY 1`, batches)
+	if err != nil {
+		return nil, fault("list what is not settled", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	return ids, fault("list what is not settled", err)
+}
+
+// Objects answers every object of the source as it was read last, in order of
+// landing; onlyQuarantined: those in which rows wait, or that were put aside.
+func (s *Store) Objects(ctx context.Context, source string, onlyQuarantined bool) ([]study.LandedObject, error) {
+	objects, err := s.objects(ctx, `o.source = $1 AND (NOT $2 OR EXISTS (
+		SELECT 1 FROM research.quarantine_sighting g JOIN research.quarantine_current c USING (quarantine_id)
+		WHERE g.batch_id = o.batch_id AND `+waits+`))`, source, onlyQuarantined)
+	return objects[source], err
+}
+
+// waits is the condition on a row of quarantine_current found in the object o
+// that reading o again may help: the row is open, or nobody has waived what put
+// o aside.
+const waits = `(c.state = 'open' OR o.aside AND c.state <> 'waived')`
+
+// QuarantinedIn answers the objects in which the quarantined rows wait, by
+// source, in order of landing. A row that waits no more is in none.
+func (s *Store) QuarantinedIn(ctx context.Context, ids []int64) (map[string][]study.LandedObject, error) {
+	known, err := collect(ctx, s, "find the quarantined rows", pgx.RowTo[int64], `SELECT quarantine_id FROM research.quarantine WHERE quarantine_id = ANY($1)`, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if !slices.Contains(known, id) {
+			return nil, status.NotFound("quarantined row " + itoa(int(id)))
+		}
+	}
+	return s.objects(ctx, `EXISTS (
+		SELECT 1 FROM research.quarantine_sighting g JOIN research.quarantine_current c USING (quarantine_id)
+		WHERE g.batch_id = o.batch_id AND g.quarantine_id = ANY($1) AND `+waits+`)`, ids)
+}
+
+func (s *Store) objects(ctx context.Context, condition string, args ...any) (map[string][]study.LandedObject, error) {
+	rows, err := s.app.Query(ctx, `
+		SELECT o.source, o.object_digest, o.object_size, o.landed, o.batch_id, o.item, o.columns
+		FROM research.object_current o WHERE `+condition+` ORDER BY o.landed`, args...)
+	if err != nil {
+		return nil, fault("list the objects", err)
+	}
+	out := map[string][]study.LandedObject{}
+	var source string
+	var digest []byte
+	var o study.LandedObject
+	_, err = pgx.ForEachRow(rows, []any{&source, &digest, &o.Object.Size, &o.Batch, &o.Latest, &o.Item, &o.Columns}, func() error {
+		copy(o.Object.Digest[:], digest)
+		out[source] = append(out[source], o)
+		o.Columns = nil // the next row's are its own
+		return nil
+	})
+	return out, fault("list the objects", err)
+}
