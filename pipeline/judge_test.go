@@ -18,33 +18,41 @@ func moment(n int) time.Time {
 	return time.Date(2026, 1, n, 12, 0, 0, 0, time.UTC)
 }
 
-// parse reads versions and arrivals written as words: content, then the day of
-// modification if the source gives one, then ! for a tombstone or ~ for a version
-// that was late when it arrived. "a1 b2 a3~" are three.
-func parse(word string) (hash [16]byte, modified time.Time, mark byte) {
-	mark = word[len(word)-1]
-	if mark != '!' && mark != '~' {
-		mark = 0
-	} else {
-		word = word[:len(word)-1]
-	}
+// word is a version or an arrival written as a word: content, then the day of
+// modification if the source gives one, then #n for the object that landed n-th,
+// then ! for a removal or ~ for a version that was late when it arrived. "a1 b2#3
+// a3~" are three.
+type word struct {
+	hash          [16]byte
+	modified      time.Time
+	landed        int64
+	removed, late bool
+}
+
+func parse(text string) (w word) {
 	day := 0
-	_, _ = fmt.Sscanf(word[1:], "%d", &day)
-	return [16]byte{word[0]}, moment(day), mark
+	text, w.removed = strings.CutSuffix(text, "!")
+	text, w.late = strings.CutSuffix(text, "~")
+	_, _ = fmt.Sscanf(text[1:], "%d", &day)
+	if _, after, ok := strings.Cut(text, "#"); ok {
+		_, _ = fmt.Sscanf(after, "%d", &w.landed)
+	}
+	w.hash, w.modified = [16]byte{text[0]}, moment(day)
+	return w
 }
 
 func storedVersions(words string) (out []study.VersionRef) {
-	for i, word := range strings.Fields(words) {
-		hash, modified, mark := parse(word)
-		out = append(out, study.VersionRef{Version: int32(i + 1), Hash: hash, Modified: modified, Removed: mark == '!', Late: mark == '~'})
+	for i, text := range strings.Fields(words) {
+		w := parse(text)
+		out = append(out, study.VersionRef{Version: int32(i + 1), Hash: w.hash, Modified: w.modified, Removed: w.removed, Late: w.late, Landed: w.landed, Ordinal: 1})
 	}
 	return out
 }
 
 func arriving(words string) (out []study.Record) {
-	for i, word := range strings.Fields(words) {
-		hash, modified, _ := parse(word)
-		out = append(out, study.Record{Ordinal: int64(i + 1), Hash: hash, Modified: modified})
+	for i, text := range strings.Fields(words) {
+		w := parse(text)
+		out = append(out, study.Record{Ordinal: int64(i + 1), Hash: w.hash, Modified: w.modified, Removed: w.removed, Landed: w.landed})
 	}
 	return out
 }
@@ -66,7 +74,7 @@ func outcomes(all []arrival) string {
 	return strings.Join(words, " ")
 }
 
-func TestSettle(t *testing.T) {
+func TestWeigh(t *testing.T) {
 	for _, c := range []struct{ what, stored, news, want string }{
 		{"first seen", "", "a", "1"},
 		{"unchanged", "a", "a", "="},
@@ -103,6 +111,28 @@ func TestSettle(t *testing.T) {
 		{"a date where there was none", "a", "b1", "2"},
 		{"no date where there was one: landing decides", "a1", "b", "2"},
 		{"no date, same content", "a1", "a", "="},
+
+		{"removal", "a", "x!", "2"},
+		{"removal of what is not there", "", "x!", "="},
+		{"removal of what is removed", "a x!", "y!", "="},
+		{"removed and given again in one object", "a", "x! a", "2~ 3"},
+		{"the same, delivered again", "a x! a", "x! a", "= ="},
+		{"given and removed in one object", "", "a x!", "1~ 2"},
+		{"dated removal", "a1", "x2!", "2"},
+		{"removal from before what is current", "b3", "x2!", "="},
+		{"from before the removal", "a1 x3!", "b2", "3~"},
+
+		{"read again, unchanged", "a#1 b#2", "a#1", "="},
+		{"read again, otherwise: history", "a#1 b#2", "c#1", "3~"},
+		{"read again, otherwise, twice", "a#1 b#2 c#1~", "c#1", "="},
+		{"read again, the newest: current", "a#1 b#2", "c#2", "3"},
+		{"read again, the newest, twice", "a#1 b#2 c#2", "c#2", "="},
+		{"read again and back", "a#1 b#1", "a#1", "3"},
+		{"read again under later modification times", "a1#2", "b1#1", "2~"},
+		{"read again, modified later than what landed later", "a1#2", "b3#1", "2"},
+		{"read again, where a later object removed it", "a#1 x#2!", "a#1", "="},
+		{"read again, where reading it again removed it", "a#1 x#1!", "a#1", "3"},
+		{"a new object says what reading again made history", "a#1 b#2 c#1~", "c", "4"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			got := arrivals(storedVersions(c.stored), arriving(c.news), make([]int32, 9), nil)
