@@ -276,7 +276,7 @@ func FuzzDecode(f *testing.F) {
 
 // sameInOtherQuotes exchanges the two quotes in the text and in the dialect.
 func sameInOtherQuotes(t *testing.T, in []byte, spec study.FormatSpec) {
-	if spec.Quote == "none" {
+	if spec.Quote == "none" || !utf8.Valid(in) { // two bytes a character are not exchanged one by one
 		return
 	}
 	exchange := func(s string) string {
