@@ -36,10 +36,13 @@ func (in *Ingest) Finish(ctx context.Context, b study.BatchRecord) error {
 			return err
 		}
 	}
+	detail := map[string]any{"batch": in.batch, "kind": b.Kind, "source": b.Source, "object": b.Object.Digest.String(),
+		"merkle_root": b.Root.String(), "merkle_leaves": b.Leaves, "counts": c, "origin": b.Origin, "aside": b.Aside}
+	if b.Before != nil {
+		detail["before"], detail["after"] = b.Before, b.After
+	}
 	return fault("record the audit event", record(ctx, in.tx, event{
-		Action: "batch.recorded", Actor: b.Actor, Object: "batch", Run: b.RunID,
-		Detail: map[string]any{"batch": in.batch, "kind": b.Kind, "source": b.Source, "object": b.Object.Digest.String(),
-			"merkle_root": b.Root.String(), "merkle_leaves": b.Leaves, "counts": c, "origin": b.Origin, "aside": b.Aside},
+		Action: "batch.recorded", Actor: b.Actor, Object: "batch", Run: b.RunID, Detail: detail,
 	}))
 }
 
@@ -122,4 +125,21 @@ func (in *Ingest) Asserted(ctx context.Context, batches map[int64]bool) ([]int64
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	return ids, fault("list the participants of the source", err)
+}
+
+// Refused answers what a batch quarantined: the digest of each thing, as often as
+// it was seen.
+func (in *Ingest) Refused(ctx context.Context, batch int64) (map[study.Digest]int, error) {
+	rows, err := in.tx.Query(ctx, `
+		SELECT q.item_digest FROM research.quarantine_sighting g JOIN research.quarantine q USING (quarantine_id) WHERE g.batch_id = $1`, batch)
+	if err != nil {
+		return nil, fault("read what was quarantined", err)
+	}
+	out := map[study.Digest]int{}
+	var item []byte
+	_, err = pgx.ForEachRow(rows, []any{&item}, func() error {
+		out[study.Digest(item)]++
+		return nil
+	})
+	return out, fault("read what was quarantined", err)
 }

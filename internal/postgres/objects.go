@@ -18,23 +18,33 @@ func (s *Store) Unsettled(ctx context.Context, studyName string) ([]int64, error
 	if err != nil {
 		return nil, err
 	}
-	var batches []int64
-	if err := s.app.QueryRow(ctx, `
-		SELECT array_agg(batch_id) FROM research.batch WHERE study_id = $1 AND kind = 'object' AND batch_id > coalesce(
-		  (SELECT max(batch_id) FROM research.batch WHERE study_id = $1 AND kind = 'rejudge' AND item = ''), 0)`, reg.id).Scan(&batches); err != nil {
-		return nil, fault("list what is not settled", err)
-	}
-	if len(batches) == 0 {
-		return nil, nil
-	}
-	rows, err := s.app.Query(ctx, `
-		SELECT participant_id FROM research.record_version WHERE batch_id = ANY($1) UNION
-		SELECT participant_id FROM research.visit_version WHERE batch_id = ANY($1) ORDER BY 1`, batches)
+	return unsettled(ctx, s.app, reg)
+}
+
+// Unsettled is Store.Unsettled while nothing else of the study can be recorded.
+func (in *Ingest) Unsettled(ctx context.Context) ([]int64, error) {
+	return unsettled(ctx, in.tx, in.reg)
+}
+
+func unsettled(ctx context.Context, q querier, reg *registered) ([]int64, error) {
+	const doing = "list what is not settled"
+	rows, err := q.Query(ctx, `
+		SELECT batch_id FROM research.batch WHERE study_id = $1 AND kind = 'object' AND batch_id > coalesce(
+		  (SELECT max(batch_id) FROM research.batch WHERE study_id = $1 AND kind = 'rejudge' AND item = ''), 0)`, reg.id)
 	if err != nil {
-		return nil, fault("list what is not settled", err)
+		return nil, fault(doing, err)
+	}
+	batches, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil || len(batches) == 0 {
+		return nil, fault(doing, err)
+	}
+	if rows, err = q.Query(ctx, `
+		SELECT participant_id FROM research.record_version WHERE batch_id = ANY($1) UNION
+		SELECT participant_id FROM research.visit_version WHERE batch_id = ANY($1) ORDER BY 1`, batches); err != nil {
+		return nil, fault(doing, err)
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	return ids, fault("list what is not settled", err)
+	return ids, fault(doing, err)
 }
 
 // Objects answers every object of the source as it was read last, in order of
