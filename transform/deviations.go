@@ -13,12 +13,23 @@ import (
 func kindOf(code string) study.DeviationKind {
 	switch code {
 	case study.VisitOutOfWindow, study.PlannedOutOfWindow, study.BaselineDateMismatch, study.FormMissing,
-		study.LateEntry, study.VisitMissed, study.VisitOrder, study.VisitAmbiguous:
+		study.LateEntry, study.VisitMissed, study.VisitOrder, study.VisitAmbiguous, study.ChangeWithoutReason:
 		return study.IsDeviation
-	case study.FormsMissing, study.AfterWithdrawal, study.BaselineMissing, study.ConsentMissing, study.UnknownParticipant:
+	case study.FormsMissing, study.AfterWithdrawal, study.BaselineMissing, study.ConsentMissing, study.UnknownParticipant,
+		study.EditedAfterLock, study.IdentityConflict:
 		return study.IsViolation
 	}
 	return ""
+}
+
+// absence reports whether a code says that something is not there. It may still be
+// on its way while records arrive.
+func absence(code string) bool {
+	switch code {
+	case study.FormMissing, study.FormsMissing, study.VisitMissed, study.BaselineMissing:
+		return true
+	}
+	return false
 }
 
 // aboutTime reports whether the reason that a source gives with a visit explains
@@ -57,6 +68,8 @@ func (j *judging) deviate() {
 	if judged {
 		j.judgeOrder()
 	}
+	j.judgeChanges()
+	j.judgeLocks()
 }
 
 // run is the length of the run of records that belong together.
@@ -83,7 +96,7 @@ func (j *judging) judgeVisit(i int, records []filed) (waits string) {
 	case study.Missed:
 		j.raise(study.VisitMissed, v, "", "no visit in "+j.span(v.WindowStart, v.WindowEnd))
 	case study.Scheduled:
-		if t := timing(v.Planned, v.Verdict, j.slots[v.Type].windowed); v.Planned.Known() && misplaced(t) {
+		if t := timing(v.Planned, v.Verdict, j.judged(v).windowed); v.Planned.Known() && misplaced(t) {
 			j.raise(study.PlannedOutOfWindow, v, "", j.distance("planned", v.Planned, t, v))
 		}
 	case study.Completed:
@@ -94,7 +107,7 @@ func (j *judging) judgeVisit(i int, records []filed) (waits string) {
 			}
 		}
 		if v.Withheld {
-			j.raise(study.BaselineMissing, v, "", "actual "+j.on(v.Actual)+", no "+j.slots[j.baseline].name)
+			j.raise(study.BaselineMissing, v, "", "actual "+j.on(v.Actual)+", no "+j.study.Visits[j.baseline].Name)
 		}
 		if d := v.Declared; v.Type == j.baseline && d.Known() && (d.Last() < v.Actual.First() || d.First() > v.Actual.Last()) {
 			j.raise(study.BaselineDateMismatch, v, "", "declared "+j.on(d)+", actual "+j.on(v.Actual))
@@ -117,11 +130,7 @@ func (j *judging) judgeEntry(v *study.Visit, records []filed) {
 	for i := range records {
 		f := &records[i]
 		if after := int(f.entered) - int(v.Actual.Last()); f.entered.Known() && after > j.study.Deviations.LateEntryDays {
-			detail := j.study.Forms[f.form].Name
-			if f.occurrence != "1" && f.occurrence != "" {
-				detail += "/" + f.occurrence
-			}
-			j.raise(study.LateEntry, v, detail, "entered "+f.entered.String()+", "+days(after)+" after "+j.on(v.Actual))
+			j.raise(study.LateEntry, v, j.detail(int(f.form), f.occurrence), "entered "+f.entered.String()+", "+days(after)+" after "+j.on(v.Actual))
 		}
 	}
 }
@@ -131,8 +140,9 @@ func (j *judging) judgeEntry(v *study.Visit, records []filed) {
 func (j *judging) judgeForms(v *study.Visit, records []filed) {
 	var missing []string
 	critical := false
-	for i := range j.slots[v.Type].forms {
-		f := &j.slots[v.Type].forms[i]
+	forms := j.judged(v).forms
+	for i := range forms {
+		f := &forms[i]
 		before := len(missing)
 		missing = f.absent(records, missing)
 		critical = critical || f.critical && len(missing) > before
@@ -171,8 +181,8 @@ func (f *expectedForm) absent(records []filed, missing []string) []string {
 func (j *judging) judgeOrder() {
 	var room [32]*study.Visit
 	visits := room[:0]
-	for t, h := range j.holders {
-		if h >= 0 && j.slots[t].windowed && j.out.Visits[h].Due.Known() {
+	for _, h := range j.holders {
+		if h >= 0 && j.out.Visits[h].Due.Known() {
 			visits = append(visits, &j.out.Visits[h])
 		}
 	}
@@ -182,25 +192,30 @@ func (j *judging) judgeOrder() {
 	for i := 1; i < len(visits); i++ {
 		u, v := visits[i-1], visits[i]
 		if u.Due < v.Due && v.Actual.Last() < u.Actual.First() {
-			j.raise(study.VisitOrder, v, "", j.on(v.Actual)+" before "+j.slots[u.Type].name+" on "+j.on(u.Actual))
+			j.raise(study.VisitOrder, v, "", j.on(v.Actual)+" before "+j.study.Visits[u.Type].Name+" on "+j.on(u.Actual))
 		}
 	}
 }
 
-// waitCodes are the rules that hold a record, the one named by the hold first.
-var waitCodes = [...]string{study.UnknownParticipant, study.ConsentMissing, study.AfterWithdrawal}
+// waitCodes are the rules that hold a record, the one named by the hold first: a
+// doubt of whose it is waits for a person, the others pass when facts arrive.
+var waitCodes = [...]string{study.IdentityConflict, study.UnknownParticipant, study.ConsentMissing, study.AfterWithdrawal}
 
 // hold holds those of records that wait: for a rule, or for the code given. They
 // are all of the visit v, or of the log form named detail.
 func (j *judging) hold(records []filed, v *study.Visit, detail, code string) {
 	var waits [len(waitCodes)]bool
 	var since [len(waitCodes)]study.PartialDate
+	doubt := ""
 	for i := range records {
 		f, code := &records[i], code
 		at := j.collected(f, v)
 		for c := len(waitCodes) - 1; c >= 0; c-- {
-			if !j.mustWait(waitCodes[c], int(f.form), at) {
+			if !j.mustWait(waitCodes[c], f, at) {
 				continue
+			}
+			if waitCodes[c] == study.IdentityConflict && doubt == "" {
+				doubt = j.conflicting(f.key()).evidence
 			}
 			code = waitCodes[c]
 			if !waits[c] || at.First() < since[c].First() {
@@ -208,12 +223,14 @@ func (j *judging) hold(records []filed, v *study.Visit, detail, code string) {
 			}
 		}
 		if code != "" {
-			key := study.RecordKey{Form: int(f.form), VisitNo: f.visit, Occurrence: f.occurrence}
-			j.out.Holds = append(j.out.Holds, study.Hold{Key: key, Code: code})
+			j.out.Holds = append(j.out.Holds, study.Hold{Key: f.key(), Code: code})
 		}
 	}
 	for c, code := range waitCodes {
-		if waits[c] {
+		switch {
+		case waits[c] && code == study.IdentityConflict:
+			j.raise(code, v, detail, doubt)
+		case waits[c]:
 			j.raise(code, v, detail, j.whyWait(code, since[c]))
 		}
 	}
@@ -232,10 +249,12 @@ func (j *judging) collected(f *filed, v *study.Visit) study.PartialDate {
 	return v.Actual
 }
 
-// mustWait reports whether a record of form, collected at, waits for a rule.
-func (j *judging) mustWait(code string, form int, at study.PartialDate) bool {
-	p := &j.out.Participant
+// mustWait reports whether a record, collected at, waits for a rule.
+func (j *judging) mustWait(code string, f *filed, at study.PartialDate) bool {
+	p, form := &j.out.Participant, int(f.form)
 	switch code {
+	case study.IdentityConflict:
+		return len(j.conflicts) > 0 && j.conflicting(f.key()) != nil
 	case study.UnknownParticipant:
 		return !p.Enrolled && form != j.enrolment
 	case study.ConsentMissing:
@@ -260,14 +279,32 @@ func (j *judging) whyWait(code string, at study.PartialDate) string {
 }
 
 // raise records that a deviation holds, of v or (nil) of the participant, and
-// returns the state it is in.
+// returns the state it is in. An absence that is not known yet is not raised while
+// records arrive, nor ever of one who failed screening: that counts as resolved.
 func (j *judging) raise(code string, v *study.Visit, detail, evidence string) study.DeviationState {
-	d := study.Deviation{DeviationKey: study.DeviationKey{Code: code, Detail: detail}, Kind: kindOf(code), Evidence: evidence}
+	d := study.Deviation{DeviationKey: study.DeviationKey{Code: code, Detail: detail}, Kind: j.kind(code), Evidence: evidence}
 	reason := false
 	if v != nil {
 		d.VisitNo, reason = v.No, v.Reason && aboutTime(code)
 	}
-	d.State = j.stateOf(&d, reason)
+	before := study.Resolved
+	at, stored := slices.BinarySearchFunc(j.stored, d, compareDeviations)
+	if stored {
+		before = j.stored[at].State
+	}
+	absent := absence(code)
+	if absent && (j.out.Participant.Status == study.ScreenFailure || before == study.Resolved && len(j.news) > 0) {
+		return study.Resolved
+	}
+	isNew := !stored || absent && before == study.Resolved
+	switch { // the source's reason explains what is new or arrived with it; any explanation holds for its evidence only
+	case reason && (isNew || slices.Contains(j.stated, d.VisitNo)),
+		before == study.Explained && j.stored[at].Evidence == evidence,
+		len(j.prior.Explained) > 0 && slices.Contains(j.prior.Explained, study.Explanation{DeviationKey: d.DeviationKey, Evidence: evidence}):
+		d.State = study.Explained
+	default:
+		d.State = study.Open
+	}
 	if j.out.Deviations == nil {
 		j.out.Deviations = make([]study.Deviation, 0, max(4, len(j.stored)))
 	}
@@ -275,18 +312,12 @@ func (j *judging) raise(code string, v *study.Visit, detail, evidence string) st
 	return d.State
 }
 
-// stateOf binds an explanation to what it explains: a reason explains a
-// deviation that is new, or that it arrived with; after that the deviation stays
-// explained only while the evidence stays the same.
-func (j *judging) stateOf(d *study.Deviation, reason bool) study.DeviationState {
-	at, stored := slices.BinarySearchFunc(j.stored, *d, compareDeviations)
-	switch {
-	case reason && (!stored || slices.Contains(j.stated, d.VisitNo)):
-		return study.Explained
-	case stored && j.stored[at].State == study.Explained && j.stored[at].Evidence == d.Evidence:
-		return study.Explained
+// kind is the kind of a code, which the protocol may move.
+func (j *judging) kind(code string) study.DeviationKind {
+	if kind, moved := j.study.Deviations.Kinds[code]; moved {
+		return kind
 	}
-	return study.Open
+	return kindOf(code)
 }
 
 // settle resolves the stored deviations whose cause has gone and puts all in order.

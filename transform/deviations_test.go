@@ -84,7 +84,7 @@ func TestCodesAreRaisedAndResolved(t *testing.T) {
 			if s == nil {
 				s = amd()
 			}
-			h, first := course(s, date(t, asOf), c.before)
+			h, first := settled(s, date(t, asOf), c.before)
 			raised := the(t, first, c.code, study.Open)
 			if raised.Kind != c.kind || raised.Detail != c.detail || raised.Evidence != c.evidence {
 				t.Errorf("raised %+v", raised)
@@ -220,9 +220,9 @@ func TestFirstConsentCounts(t *testing.T) {
 
 func TestFormsAreJudgedAfterTheGrace(t *testing.T) {
 	news := seen(t, "baseline", "2026-01-01")[:1]
-	_, j := course(amd(), date(t, "2026-01-11"), news)
+	_, j := settled(amd(), date(t, "2026-01-11"), news)
 	expectCodes(t, j)
-	_, j = course(amd(), date(t, "2026-01-12"), news)
+	_, j = settled(amd(), date(t, "2026-01-12"), news)
 	expectCodes(t, j, study.FormsMissing)
 }
 
@@ -274,7 +274,7 @@ func TestReasons(t *testing.T) {
 	step(late("2026-02-16", true), study.Explained, 0)
 	step(late("2026-02-10", true), study.Resolved, 0)
 
-	h.Deviations = []study.Deviation{{DeviationKey: study.DeviationKey{Code: "identity_conflict"}, State: study.Open}}
+	h.Deviations = []study.Deviation{{DeviationKey: study.DeviationKey{Code: study.CheckFailed}, State: study.Open}}
 	if j = NewRules(s).Judge(h, nil, asOf); len(j.Deviations) != 0 {
 		t.Errorf("%+v: what others raise is not ours to resolve", j.Deviations)
 	}
@@ -318,6 +318,7 @@ func TestBlock(t *testing.T) {
 		t.Errorf("blocked %q: the refused baseline moves no window", j.Blocked)
 	}
 
+	s.Deviations.VisitOutOfWindow, s.Deviations.PlannedOutOfWindow = "accept", policyBlock // each for itself
 	plan := row("month_3", imagingForm, study.PartialDate{})
 	plan.Visit.Planned = partial(t, "2026-06-01")
 	if j = NewRules(s).Judge(h, []study.Record{plan}, asOf); j.Blocked[0] != study.PlannedOutOfWindow {

@@ -104,20 +104,32 @@ func keep(h study.History, news []study.Record, j study.Judgement) study.History
 	}
 	slices.SortFunc(h.Deviations, compareDeviations)
 	h.Versions = slices.Clone(h.Versions)
+	landed := int64(1)
+	for _, v := range h.Versions {
+		landed = max(landed, v.Landed+1)
+	}
 	for i, n := range news {
 		if j.Blocked[i] != "" {
 			continue
 		}
-		v := study.VersionRef{Key: study.RecordKey{Form: n.Form, VisitNo: j.VisitNo[i], Occurrence: n.Occurrence}, Version: 1, Modified: n.Modified, Entered: n.Entered}
+		v := study.VersionRef{Key: study.RecordKey{Form: n.Form, VisitNo: j.VisitNo[i], Occurrence: n.Occurrence}, Version: 1, Removed: n.Removed,
+			Hash: n.Hash, Modified: n.Modified, Entered: n.Entered, Ordinal: int64(i), Landed: landed}
+		if n.Landed > 0 {
+			v.Landed = n.Landed
+		}
+		repeat := false
 		for _, old := range h.Versions {
 			if old.Key == v.Key {
 				v.Version = old.Version + 1
 				if !old.Late {
-					v.Late = !newer(v.Modified, old.Modified)
+					v.Late = !v.Order().Replaces(old.Order())
+					repeat = n.Hash != [16]byte{} && n.Hash == old.Hash && n.Modified.Equal(old.Modified) && n.Removed == old.Removed
 				}
 			}
 		}
-		h.Versions = append(h.Versions, v)
+		if !repeat {
+			h.Versions = append(h.Versions, v)
+		}
 	}
 	slices.SortStableFunc(h.Versions, func(a, b study.VersionRef) int {
 		return cmp.Or(cmp.Compare(a.Key.Form, b.Key.Form), cmp.Compare(a.Key.VisitNo, b.Key.VisitNo),
@@ -126,7 +138,8 @@ func keep(h study.History, news []study.Record, j study.Judgement) study.History
 	return h
 }
 
-// course judges deliveries one after the other, each on the same as-of date.
+// course judges deliveries one after the other, each on the same as-of date. A
+// delivery of nothing settles what is absent.
 func course(s *study.Study, asOf study.Date, deliveries ...[]study.Record) (study.History, study.Judgement) {
 	h, rules := newcomer(), NewRules(s)
 	var j study.Judgement
@@ -135,6 +148,11 @@ func course(s *study.Study, asOf study.Date, deliveries ...[]study.Record) (stud
 		h = keep(h, news, j)
 	}
 	return h, j
+}
+
+// settled is course with a call without news at the end.
+func settled(s *study.Study, asOf study.Date, deliveries ...[]study.Record) (study.History, study.Judgement) {
+	return course(s, asOf, append(slices.Clone(deliveries), nil)...)
 }
 
 func find(t testing.TB, visits []study.Visit, key string) study.Visit {

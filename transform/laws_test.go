@@ -111,7 +111,7 @@ func TestJudgeIsDeterministic(t *testing.T) {
 func TestJudgingAgainChangesNothing(t *testing.T) {
 	eachLife(t, func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
 		cut := rng.IntN(len(records) + 1)
-		h, first := course(s, asOf, records[:cut], records[cut:])
+		h, first := settled(s, asOf, records[:cut], records[cut:])
 		rules := NewRules(s)
 		again := rules.Judge(h, nil, asOf)
 		if !reflect.DeepEqual(again.Visits, first.Visits) || !reflect.DeepEqual(again.Holds, first.Holds) || again.Participant != first.Participant {
@@ -150,8 +150,8 @@ func TestDeliveriesAddUp(t *testing.T) {
 			return // what is refused depends on what was known by then
 		}
 		cut := rng.IntN(len(records) + 1)
-		_, once := course(s, asOf, records)
-		_, twice := course(s, asOf, records[:cut], records[cut:])
+		_, once := settled(s, asOf, records)
+		_, twice := settled(s, asOf, records[:cut], records[cut:])
 		if a, b := outcome(once), outcome(twice); !reflect.DeepEqual(a, b) {
 			t.Errorf("cut at %d:\n%v\n%v", cut, a, b)
 		}

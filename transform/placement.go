@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"longitude/study"
 )
@@ -21,7 +22,7 @@ const manyVisits = 32
 // ones numbered in order of date and key.
 func (j *judging) merge() {
 	stored := len(j.prior.Visits)
-	visits := append(make([]study.Visit, 0, stored+len(j.slots)), j.prior.Visits...)
+	visits := append(make([]study.Visit, 0, stored+len(j.study.Visits)), j.prior.Visits...)
 	next := int32(1)
 	for i := range visits {
 		next = max(next, visits[i].No+1)
@@ -44,7 +45,7 @@ func (j *judging) merge() {
 			visits = append(visits, study.Visit{No: number, Key: n.Visit.Key, Type: -1})
 			number++
 		}
-		if j.out.Blocked[i] == "" {
+		if j.out.Blocked[i] == "" && j.speaks(n, visits[at].No) {
 			tell(&visits[at], n)
 		}
 		j.out.VisitNo[i] = visits[at].No
@@ -56,6 +57,16 @@ func (j *judging) merge() {
 	}
 	j.out.Visits = visits
 	j.number(visits[stored:], next)
+}
+
+// speaks reports whether n says anything of its visit. A removal does not, nor
+// does a row that is read again from an older object and no longer counts.
+func (j *judging) speaks(n *study.Record, visit int32) bool {
+	if n.Removed || n.Landed == 0 {
+		return !n.Removed
+	}
+	head := j.head(study.RecordKey{Form: n.Form, VisitNo: visit, Occurrence: n.Occurrence})
+	return head == nil || n.Order().Replaces(head.Order())
 }
 
 // find is the index of the visit with key, or -1.
@@ -76,6 +87,10 @@ func (j *judging) find(visits []study.Visit, key string) int {
 	}
 	return int(j.known[key]) - 1
 }
+
+// newer reports whether a row modified at m replaces what was modified at than
+// and arrived before it. Where either does not say, arrival decides.
+func newer(m, than time.Time) bool { return m.IsZero() || than.IsZero() || !m.Before(than) }
 
 // tell sets the facts of v from a row, unless v knows newer ones. A blank takes a
 // fact back only where the row is known to be newer and its source has a place
@@ -146,44 +161,69 @@ func compareVisits(a, b study.Visit) int {
 }
 
 // place finds the type of every visit: by the name in its key, else by date. A
-// visit that has not happened leaves its slot to one that has.
+// visit that has not happened leaves its slot to one that has, and one that
+// happened where the protocol in force had no such type is of none.
 func (j *judging) place() {
-	j.holders = slices.Repeat([]int{vacant}, len(j.slots))
+	j.holders = slices.Repeat([]int{vacant}, len(j.study.Visits))
 	j.tied = nil
 	dated := false
 	for i := range j.out.Visits {
 		v := &j.out.Visits[i]
 		if strings.HasPrefix(v.Key, byDate) {
 			v.Type, dated = -1, true
-		} else if t := j.study.VisitIndex(v.Key); t >= 0 {
+		} else if t := j.typeOf(v.Key); t >= 0 {
 			v.Type = t
-		} else if v.Type >= len(j.slots) {
+		} else if v.Type >= len(j.study.Visits) {
 			v.Type = -1 // the type has left the protocol
 		}
-		if v.Type >= 0 && v.Actual.Known() && j.holders[v.Type] == vacant {
+		if v.Type < 0 || !v.Actual.Known() {
+			continue
+		}
+		if j.slot(v.Type, v).absent {
+			v.Type = -1
+		} else if j.holders[v.Type] == vacant {
 			j.holders[v.Type] = i
 		}
 	}
-	for dated && j.placeByDate() { // again: a visit just placed may anchor further windows
+	for dated && (j.placeByDate(false) || j.reaches && j.placeByDate(true)) { // again: a visit just placed may anchor further windows
 	}
 	for i := range j.out.Visits {
-		if v := &j.out.Visits[i]; v.Type >= 0 && !v.Actual.Known() && j.holders[v.Type] != vacant && j.isExpected(v) {
+		v := &j.out.Visits[i]
+		if v.Type >= 0 && !v.Actual.Known() && j.holders[v.Type] != vacant && j.isExpected(v) && !j.study.Visits[v.Type].Repeats {
 			v.Type = -1
 		}
 	}
 }
 
+// typeOf is the visit type that a key names, -1 if none: the whole key, or what
+// stands before its first slash for a type that takes several visits.
+func (j *judging) typeOf(key string) int {
+	if t := j.study.VisitIndex(key); t >= 0 {
+		return t
+	}
+	name, _, repeat := strings.Cut(key, "/")
+	if !repeat {
+		return -1
+	}
+	if t := j.study.VisitIndex(name); t >= 0 && j.study.Visits[t].Repeats {
+		return t
+	}
+	return -1
+}
+
 // isExpected reports whether v is identified by nothing but its type.
 func (j *judging) isExpected(v *study.Visit) bool { return j.study.VisitIndex(v.Key) >= 0 }
 
-// fit is a visit inside the window of a vacant slot.
+// fit is a visit that a vacant slot could take: its distance is that to the
+// target inside the window, and to the nearer end of the window outside.
 type fit struct{ distance, visit, slot int }
 
 // placeByDate gives the visits that have only a date to the vacant slots whose
-// window holds them, nearest to the target first. Where two fit equally well,
+// window holds them, nearest to the target first; or (beyond) to those that reach
+// them outside their window, nearest to its end first. Where two fit equally well,
 // neither is taken: a tie is a finding, not a guess.
-func (j *judging) placeByDate() (placed bool) {
-	fits := j.fits()
+func (j *judging) placeByDate(beyond bool) (placed bool) {
+	fits := j.fits(beyond)
 	for from := 0; from < len(fits); {
 		to := from
 		var level []fit // the fits at one distance that are still possible
@@ -207,10 +247,10 @@ func (j *judging) placeByDate() (placed bool) {
 	return placed
 }
 
-func (j *judging) fits() []fit {
+func (j *judging) fits(beyond bool) []fit {
 	var fits []fit
-	for t := range j.slots {
-		if j.holders[t] != vacant || !j.slots[t].windowed {
+	for t := range j.holders {
+		if j.holders[t] != vacant {
 			continue
 		}
 		for i := range j.out.Visits {
@@ -218,9 +258,12 @@ func (j *judging) fits() []fit {
 			if v.Type >= 0 || !v.Actual.Exact() || !strings.HasPrefix(v.Key, byDate) {
 				continue
 			}
-			d := j.window(t, v)
-			if at := v.Actual.First(); d.Due.Known() && d.WindowStart <= at && at <= d.WindowEnd {
-				fits = append(fits, fit{max(int(at-d.Due), int(d.Due-at)), i, t})
+			s := j.slot(t, v)
+			if !s.windowed || s.absent {
+				continue
+			}
+			if distance, ok := s.distance(v.Actual.First(), j.window(s, v), beyond); ok {
+				fits = append(fits, fit{distance, i, t})
 			}
 		}
 	}
@@ -230,29 +273,47 @@ func (j *judging) fits() []fit {
 	return fits
 }
 
+// distance says how well slot s with window d takes a visit on day at, by date
+// alone; ok is false where it does not.
+func (s *slot) distance(at study.Date, d study.Verdict, beyond bool) (days int, ok bool) {
+	if !d.Due.Known() {
+		return 0, false
+	}
+	outside := max(int(d.WindowStart-at), int(at-d.WindowEnd))
+	if beyond {
+		return outside, outside > 0 && outside <= s.reach
+	}
+	return max(int(at-d.Due), int(d.Due-at)), outside <= 0
+}
+
 // expect adds the visits that an enrolled participant owes: one for every type
-// that has an anchor and no visit, numbered in protocol order.
+// that has an anchor and no visit, numbered in protocol order. A type that repeats
+// owes none, and neither does a screen failure.
 func (j *judging) expect() {
-	if !j.out.Participant.Enrolled {
+	if !j.out.Participant.Enrolled || j.out.Participant.Status == study.ScreenFailure {
 		return
 	}
 	next := int32(1)
 	for i := range j.out.Visits {
 		next = max(next, j.out.Visits[i].No+1)
 	}
-	for t := range j.slots {
-		s := &j.slots[t]
-		if j.holders[t] == vacant && (s.windowed || s.required) && j.anchor(t).Known() && !j.planned(t) {
-			j.out.Visits = append(j.out.Visits, study.Visit{No: next, Key: s.name, Type: t})
+	for t := range j.holders {
+		if j.holders[t] != vacant || j.planned(t) {
+			continue
+		}
+		v := study.Visit{No: next, Key: j.study.Visits[t].Name, Type: t}
+		if s := j.slot(t, &v); !s.absent && (s.windowed || s.required) && j.anchor(s).Known() {
+			j.out.Visits = append(j.out.Visits, v)
 			next++
 		}
 	}
 }
 
-// planned reports whether there is a visit of type t already, though it has not happened.
+// planned reports whether there is a visit of type t already, though it has not
+// happened, or one of its name that happened before the type was adopted.
 func (j *judging) planned(t int) bool {
 	for i := range j.out.Visits {
-		if j.out.Visits[i].Type == t {
+		if v := &j.out.Visits[i]; v.Type == t || v.Type < 0 && v.Key == j.study.Visits[t].Name {
 			return true
 		}
 	}
@@ -263,7 +324,10 @@ func (j *judging) planned(t int) bool {
 // lies outside its window, and reports whether there was one. The anchor comes
 // first, then protocol order, because a refused visit moves no other window.
 func (j *judging) refuse() bool {
-	worst, code, rank := int32(0), "", len(j.slots)
+	if p := &j.study.Deviations; p.VisitOutOfWindow != policyBlock && p.PlannedOutOfWindow != policyBlock {
+		return false
+	}
+	worst, code, rank := int32(0), "", len(j.holders)
 	for i, no := range j.out.VisitNo {
 		if no == 0 || j.out.Blocked[i] != "" {
 			continue
@@ -292,15 +356,18 @@ func (r *Rules) rank(t int) int {
 	return t
 }
 
-// outside is the code of what of v lies outside its window, the visit or its
-// planned date; "" where nothing does or cannot be said.
+// outside is the code that the study blocks and that holds of v, the visit or its
+// planned date; "" where nothing lies outside its window or it cannot be said.
 func (j *judging) outside(v *study.Visit) string {
-	d, windowed := j.window(v.Type, v), j.slots[v.Type].windowed
-	switch {
-	case v.Actual.Known() && misplaced(timing(v.Actual, d, windowed)):
-		return study.VisitOutOfWindow
-	case !v.Actual.Known() && v.Planned.Known() && misplaced(timing(v.Planned, d, windowed)):
-		return study.PlannedOutOfWindow
+	at, policy, code := v.Actual, j.study.Deviations.VisitOutOfWindow, study.VisitOutOfWindow
+	if !at.Known() {
+		at, policy, code = v.Planned, j.study.Deviations.PlannedOutOfWindow, study.PlannedOutOfWindow
+	}
+	if policy != policyBlock || !at.Known() {
+		return ""
+	}
+	if s := j.slot(v.Type, v); misplaced(timing(at, j.window(s, v), s.windowed)) {
+		return code
 	}
 	return ""
 }

@@ -6,15 +6,21 @@ import (
 	"longitude/study"
 )
 
-// slot is a visit type with its days in one convention: elapsed from the anchor.
+// slot is a visit type in one version of the protocol, with its days in one
+// convention: elapsed from the anchor.
 type slot struct {
 	name          string
 	offset        int // target, in days from the anchor
 	before, after int
+	reach         int  // days outside the window that it still takes visits by date from
 	targeted      bool // has a due date at all
 	windowed      bool
 	required      bool
-	anchor        int // slot whose visit's actual date the days count from, -1 = none
+	repeats       bool // takes any number of visits and owes none
+	absent        bool // this version has no such visit; the rest says when it would have been due
+	own           bool // is its own anchor
+	anchor        int  // type whose visit's actual date the days count from, -1 = none
+	event         int  // fact whose date the days count from instead, -1 = none
 	forms         []expectedForm
 }
 
@@ -26,20 +32,32 @@ type expectedForm struct {
 	occurrences []string // each expected for itself; none: any record will do
 }
 
-func newSlot(s *study.Study, i, baseline int) slot {
-	v := &s.Visits[i]
-	t := slot{name: v.Name, offset: s.Days.Elapsed(v.Day), before: v.Before, after: v.After,
-		targeted: !v.NoTarget, windowed: v.HasWindow, required: v.Required, anchor: baseline}
+// compileSlots compiles the visit types of one version of the protocol.
+func compileSlots(s *study.Study, baseline int, definition func(int) (v *study.VisitType, absent bool)) []slot {
+	slots := make([]slot, len(s.Visits))
+	for i := range slots {
+		v, absent := definition(i)
+		slots[i] = newSlot(s, v, i, baseline)
+		slots[i].absent = absent
+	}
+	return slots
+}
+
+func newSlot(s *study.Study, v *study.VisitType, i, baseline int) slot {
+	t := slot{name: v.Name, offset: s.Offset(v), before: v.Before, after: v.After, reach: v.MaxDays, repeats: v.Repeats,
+		targeted: !v.NoTarget && !v.Repeats, windowed: v.HasWindow && !v.Repeats, required: v.Required && !v.Repeats,
+		anchor: baseline, event: -1}
 	if v.Anchor != "" {
 		t.anchor = s.VisitIndex(v.Anchor)
+		t.event = slices.IndexFunc(s.Facts, func(f study.FactSource) bool { return f.Kind == study.EventFact && f.Name == v.Anchor })
 	}
-	if t.anchor == i {
+	if t.own = t.anchor == i; t.own {
 		t.offset = 0 // the anchor is due on the day it happens
 	}
 	for _, f := range v.Forms {
 		form := s.FormIndex(f.Form)
 		if form < 0 || f.Optional || s.Forms[form].Log {
-			continue // a log record names no visit, so none can be missing from one
+			continue // a log record names no visit, so none can be missing from one, even where a visit lists its form
 		}
 		expect := slices.Sorted(slices.Values(s.Forms[form].Expect))
 		t.forms = append(t.forms, expectedForm{form, f.Form, f.Critical, expect})
@@ -47,29 +65,30 @@ func newSlot(s *study.Study, i, baseline int) slot {
 	return t
 }
 
-// anchor is the date that the days of slot t count from, or NoDate: a missing or
-// partial date is not guessed.
-func (j *judging) anchor(t int) study.Date {
-	from := j.slots[t].anchor
-	if j.study.Relative && from == j.baseline {
+// anchor is the date that the days of slot s count from, or NoDate: a missing or
+// partial date is not guessed. It is a date that happened, never one that is due,
+// so anchors may form chains, and a circle of them has no dates.
+func (j *judging) anchor(s *slot) study.Date {
+	switch {
+	case s.event >= 0:
+		return j.events[s.event]
+	case j.study.Relative && s.anchor == j.baseline:
 		return 0
-	}
-	if from < 0 || j.holders[from] < 0 {
+	case s.anchor < 0 || j.holders[s.anchor] < 0:
 		return study.NoDate
 	}
-	if at := j.out.Visits[j.holders[from]].Actual; at.Exact() {
+	if at := j.out.Visits[j.holders[s.anchor]].Actual; at.Exact() {
 		return at.First()
 	}
 	return study.NoDate
 }
 
-// window computes the due date and window of slot t for v; both are NoDate where
+// window computes the due date and window of slot s for v; both are NoDate where
 // they do not exist. The anchor itself is due on its declared date, where one is
 // declared.
-func (j *judging) window(t int, v *study.Visit) study.Verdict {
-	d := study.Verdict{Due: j.anchor(t), WindowStart: study.NoDate, WindowEnd: study.NoDate}
-	s := &j.slots[t]
-	if s.anchor == t && v.Declared.Exact() {
+func (j *judging) window(s *slot, v *study.Visit) study.Verdict {
+	d := study.Verdict{Due: j.anchor(s), WindowStart: study.NoDate, WindowEnd: study.NoDate}
+	if s.own && v.Declared.Exact() {
 		d.Due = v.Declared.First()
 	}
 	if !d.Due.Known() || !s.targeted {
@@ -106,9 +125,12 @@ func (j *judging) verdict(v *study.Visit) study.Verdict {
 	if v.Type < 0 {
 		return j.untyped(v)
 	}
-	d, s := j.window(v.Type, v), &j.slots[v.Type]
+	version := j.version(v.Type, v)
+	s := &j.versions[version][v.Type]
+	d := j.window(s, v)
+	d.Protocol = version
 	if !v.Actual.Known() {
-		d.Status = j.pending(d, s.required)
+		d.Status = j.pending(v, &d, s)
 		return d
 	}
 	d.Status, d.Timing = study.Completed, timing(v.Actual, d, s.windowed)
@@ -125,12 +147,12 @@ func (j *judging) verdict(v *study.Visit) study.Verdict {
 	return d
 }
 
-// untyped is the verdict on a visit of no type: it matches none, or it was owed
-// to a slot that another visit has taken.
+// untyped is the verdict on a visit of no type: it matches none, it was owed to a
+// slot that another visit has taken, or its records were removed.
 func (j *judging) untyped(v *study.Visit) study.Verdict {
-	d := study.Verdict{Due: study.NoDate, WindowStart: study.NoDate, WindowEnd: study.NoDate}
+	d := study.Verdict{Due: study.NoDate, WindowStart: study.NoDate, WindowEnd: study.NoDate, Protocol: j.version(-1, v)}
 	switch {
-	case !v.Actual.Known() && j.isExpected(v):
+	case !v.Actual.Known() && (j.isExpected(v) || slices.Contains(j.gone, v.No)):
 		d.Status = study.Cancelled
 	case j.study.Relative || j.baseline >= 0 && j.holders[j.baseline] >= 0 && j.out.Visits[j.holders[j.baseline]].Actual.Exact():
 		d.Status, d.Timing = study.Unscheduled, study.NoWindow
@@ -140,15 +162,23 @@ func (j *judging) untyped(v *study.Visit) study.Verdict {
 	return d
 }
 
-// pending is the status of a visit that has not happened.
-func (j *judging) pending(d study.Verdict, required bool) study.VisitStatus {
-	ended := j.out.Participant.Withdrawn
+// pending is the status of a visit that has not happened. Where nobody knows when
+// participation ended, what is still to come is cancelled and stays so, and what
+// was over before is judged as ever.
+func (j *judging) pending(v *study.Visit, d *study.Verdict, s *slot) study.VisitStatus {
+	open := !d.WindowEnd.Known() || j.asOf <= d.WindowEnd
 	switch {
-	case !j.study.Relative && ended.Known() && (!d.WindowEnd.Known() || ended <= d.WindowEnd):
+	case s.absent || j.out.Participant.Status == study.ScreenFailure:
 		return study.Cancelled
-	case !d.WindowEnd.Known() || j.asOf <= d.WindowEnd:
+	case len(j.gone) > 0 && slices.Contains(j.gone, v.No) && !j.isExpected(v):
+		return study.Cancelled // what is identified by more than its type was never owed
+	case j.over && j.ended.Known() && (!d.WindowEnd.Known() || j.ended <= d.WindowEnd):
+		return study.Cancelled
+	case j.over && !j.ended.Known() && (open || v.Status == study.Cancelled):
+		return study.Cancelled
+	case open:
 		return study.Scheduled
-	case required:
+	case s.required:
 		return study.Missed
 	}
 	return study.NotDone

@@ -28,7 +28,7 @@ func TestWorkedExample(t *testing.T) {
 		if c.actual != "" && c.visit != "baseline" {
 			news = append(news, seen(t, c.visit, c.actual)...)
 		}
-		_, j := course(amd(), date(t, "2026-07-31"), news)
+		_, j := settled(amd(), date(t, "2026-07-31"), news)
 		v := find(t, j.Visits, c.visit)
 		if v.Due.String() != c.due || v.WindowStart.String() != c.start || v.WindowEnd.String() != c.end {
 			t.Errorf("%s: due %s, window %s..%s", c.visit, v.Due, v.WindowStart, v.WindowEnd)
@@ -218,7 +218,7 @@ func TestRelativeCalendar(t *testing.T) {
 		right.Occurrence, left.Occurrence = "R", "L"
 		return []study.Record{right, left, row(key, imagingForm, at)}
 	}
-	_, j := course(s, date(t, "2026-07-31"), on(0), on(31), on(127))
+	_, j := settled(s, date(t, "2026-07-31"), on(0), on(31), on(127))
 	got := ""
 	for _, v := range j.Visits {
 		got += fmt.Sprint(v.No, " ", v.Key, " ", v.Type, " ", v.Status, " ", v.Timing, "\n")

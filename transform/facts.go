@@ -1,0 +1,179 @@
+package transform
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"longitude/study"
+)
+
+// remember keeps what current records say of the participant as a whole. A
+// corrected record says what it says now, and a removed one nothing.
+func (j *judging) remember() {
+	j.conflicts, j.events = nil, nil
+	if len(j.study.Facts) == 0 {
+		return
+	}
+	before := j.study.UnpackFacts(j.prior.Participant.Facts)
+	slices.SortFunc(before, study.CompareFacts)
+	facts := j.facts(before)
+	if !slices.Equal(facts, before) {
+		j.out.Participant.Facts = j.study.PackFacts(facts)
+	}
+	j.suspect(facts, before)
+	if j.anchored {
+		j.occur(facts)
+	}
+}
+
+// facts are those told before by records that have not changed, and those that
+// the new ones tell.
+func (j *judging) facts(before []study.KnownFact) (facts []study.KnownFact) {
+	for _, f := range before {
+		if from, live := j.filedAt(f.From); live && from.row < 0 {
+			facts = append(facts, f)
+		}
+	}
+	for i := range j.records {
+		r := &j.records[i]
+		if r.row < 0 {
+			continue
+		}
+		for _, f := range j.news[r.row].Facts {
+			facts = append(facts, study.KnownFact{Name: j.study.Facts[f.Index].Name, Value: f.Value, From: r.key()})
+		}
+	}
+	slices.SortFunc(facts, study.CompareFacts)
+	return facts
+}
+
+// occur dates the events that windows count from: as the record told last says.
+// A date known only in part is no anchor.
+func (j *judging) occur(facts []study.KnownFact) {
+	j.events = slices.Repeat([]study.Date{study.NoDate}, len(j.study.Facts))
+	if j.study.Relative {
+		return // dates do not compare with days
+	}
+	for i := range j.study.Facts {
+		if j.study.Facts[i].Kind != study.EventFact {
+			continue
+		}
+		last := study.Order{}
+		for _, f := range facts {
+			if f.Name != j.study.Facts[i].Name || j.conflicting(f.From) != nil {
+				continue
+			}
+			from, _ := j.filedAt(f.From)
+			if order := j.order(*from); last == (study.Order{}) || order.Replaces(last) {
+				last = order
+				j.events[i], _ = study.ParseDate(f.Value)
+			}
+		}
+	}
+}
+
+// conflict is a record that says of the participant what another record
+// contradicts: perhaps it is somebody else's.
+type conflict struct {
+	key      study.RecordKey
+	evidence string // names the fact and both forms, never the values
+}
+
+// testimony is a fact that tells one person from another.
+type testimony struct {
+	study.KnownFact
+	kind    study.FactKind
+	arrives bool // with this call, or doubted before
+}
+
+// suspect finds the records that contradict who the participant is known to be.
+// What was known first counts; of records that arrive together, the one first in
+// order of visit, form and occurrence. A record never contradicts itself, so
+// correcting it is no conflict.
+func (j *judging) suspect(facts, before []study.KnownFact) {
+	var all []testimony
+	for _, f := range facts {
+		if kind := j.factKind(f.Name); kind == study.SexFact || kind == study.BirthYearFact {
+			all = append(all, testimony{f, kind, j.doubted(f.From) || !slices.Contains(before, f)})
+		}
+	}
+	if len(all) < 2 {
+		return
+	}
+	for i := range all { // a record of which one fact is new arrives as a whole
+		all[i].arrives = slices.ContainsFunc(all, func(t testimony) bool { return t.From == all[i].From && t.arrives })
+	}
+	slices.SortFunc(all, compareTestimonies)
+	var accepted []testimony
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].From == all[0].From {
+			n++
+		}
+		if evidence := j.contradiction(all[:n], accepted); evidence != "" {
+			j.conflicts = append(j.conflicts, conflict{all[0].From, evidence})
+		} else {
+			accepted = append(accepted, all[:n]...)
+		}
+		all = all[n:]
+	}
+}
+
+func compareTestimonies(a, b testimony) int {
+	if a.arrives != b.arrives {
+		if b.arrives {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.From.VisitNo, b.From.VisitNo), cmp.Compare(a.From.Form, b.From.Form),
+		cmp.Compare(a.From.Occurrence, b.From.Occurrence), cmp.Compare(a.Name, b.Name))
+}
+
+// contradiction is the evidence that what one record tells differs from what is
+// accepted, "" if it does not.
+func (j *judging) contradiction(record, accepted []testimony) string {
+	for _, t := range record {
+		for _, a := range accepted {
+			if a.kind == t.kind && !agree(t.kind, t.Value, a.Value) {
+				return strings.ReplaceAll(string(t.kind), "_", " ") + " in " + j.study.Forms[t.From.Form].Name +
+					" differs from " + j.study.Forms[a.From.Form].Name
+			}
+		}
+	}
+	return ""
+}
+
+// agree compares two facts of one kind: codes of sex but for case, years of birth
+// exactly (of a date, its year).
+func agree(kind study.FactKind, a, b string) bool {
+	if kind == study.BirthYearFact {
+		return a[:min(len(a), 4)] == b[:min(len(b), 4)]
+	}
+	return strings.EqualFold(a, b)
+}
+
+func (j *judging) factKind(name string) study.FactKind {
+	for i := range j.study.Facts {
+		if j.study.Facts[i].Name == name {
+			return j.study.Facts[i].Kind
+		}
+	}
+	return "" // the study asks for it no more
+}
+
+// doubted reports whether the record with key is held for who it may be about.
+func (j *judging) doubted(key study.RecordKey) bool {
+	return slices.Contains(j.prior.Holds, study.Hold{Key: key, Code: study.IdentityConflict})
+}
+
+// conflicting is the conflict of the record with key, nil if it has none.
+func (j *judging) conflicting(key study.RecordKey) *conflict {
+	for i := range j.conflicts {
+		if j.conflicts[i].key == key {
+			return &j.conflicts[i]
+		}
+	}
+	return nil
+}

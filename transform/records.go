@@ -1,0 +1,203 @@
+package transform
+
+import (
+	"cmp"
+	"slices"
+
+	"longitude/study"
+)
+
+// filed is the current version of one record: stored, or new.
+type filed struct {
+	visit, form int32
+	row         int32 // index in news, -1 = stored
+	version     int32 // index in prior.Versions, -1 = never stored
+	entered     study.Date
+	occurrence  string
+}
+
+func (f *filed) key() study.RecordKey {
+	return study.RecordKey{Form: int(f.form), VisitNo: f.visit, Occurrence: f.occurrence}
+}
+
+// change is a record whose content changed although its source, which has a place
+// for reasons, gave none.
+type change struct {
+	record filed
+	from   int32 // version that was changed
+}
+
+// file lists the live records: what is stored, overlaid with what arrived.
+func (j *judging) file() {
+	all := make([]filed, 0, len(j.prior.Versions)+len(j.news))
+	for i := range j.prior.Versions {
+		v := &j.prior.Versions[i]
+		all = append(all, filed{v.Key.VisitNo, int32(v.Key.Form), -1, int32(i), v.Entered, v.Key.Occurrence})
+	}
+	for i := range j.news {
+		if j.out.Blocked[i] == "" {
+			n := &j.news[i]
+			all = append(all, filed{j.out.VisitNo[i], int32(n.Form), int32(i), -1, n.Entered, n.Occurrence})
+		}
+	}
+	slices.SortFunc(all, func(a, b filed) int {
+		return cmp.Or(compareKeys(&a, &b), cmp.Compare(a.row, b.row), cmp.Compare(a.version, b.version))
+	})
+	j.records, j.removed, j.changes, j.gone = all[:0], nil, nil, nil
+	j.site, j.withdrawn, j.status = -1, -1, -1
+	for from := 0; from < len(all); {
+		to := from + 1
+		for to < len(all) && compareKeys(&all[from], &all[to]) == 0 {
+			to++
+		}
+		if current := j.current(all[from:to]); j.live(current) {
+			j.records = append(j.records, current)
+		} else {
+			j.removed = append(j.removed, current.key())
+		}
+		from = to
+	}
+	j.takeBack()
+}
+
+func compareKeys(a, b *filed) int {
+	if a.visit != b.visit {
+		return cmp.Compare(a.visit, b.visit)
+	}
+	if a.form != b.form {
+		return cmp.Compare(a.form, b.form)
+	}
+	return cmp.Compare(a.occurrence, b.occurrence)
+}
+
+// current reduces the versions of one record, in order of arrival, to the one
+// that counts, with the date of the first entry.
+func (j *judging) current(versions []filed) filed {
+	top := versions[0]
+	j.hear(top.row)
+	if len(versions) == 1 {
+		return top
+	}
+	at, last := j.numbered(top, 0)
+	changed := int32(0)
+	for _, next := range versions[1:] {
+		entered := earlier(top.entered, next.entered)
+		number := int32(0)
+		if number, last = j.numbered(next, last); j.replaces(next, top) {
+			j.hear(next.row)
+			if j.unexplained(next, top) {
+				changed = at
+			}
+			stored := top.version
+			if top, at = next, number; top.version < 0 {
+				top.version = stored
+			}
+		}
+		top.entered = entered
+	}
+	if changed > 0 && !j.repeats(top) && j.live(top) {
+		j.changes = append(j.changes, change{top, changed})
+	}
+	return top
+}
+
+// numbered is the version number of f, and the last number given so far.
+func (j *judging) numbered(f filed, last int32) (number, now int32) {
+	number = last + 1
+	if f.row < 0 {
+		number = j.prior.Versions[f.version].Version
+	}
+	return number, max(number, last)
+}
+
+// live reports whether f is a record and not a tombstone.
+func (j *judging) live(f filed) bool {
+	if f.row >= 0 {
+		return !j.news[f.row].Removed
+	}
+	return !j.prior.Versions[f.version].Removed
+}
+
+// replaces reports whether next counts instead of top, which arrived before it.
+func (j *judging) replaces(next, top filed) bool {
+	if next.row < 0 {
+		return !j.prior.Versions[next.version].Late
+	}
+	return j.news[next.row].Order().Replaces(j.order(top))
+}
+
+func (j *judging) order(f filed) study.Order {
+	if f.row >= 0 {
+		return j.news[f.row].Order()
+	}
+	return j.prior.Versions[f.version].Order()
+}
+
+// unexplained reports whether the new row next changes top and its source says
+// no reason, though it has a place for one. A removal is no change.
+func (j *judging) unexplained(next, top filed) bool {
+	if next.row < 0 || j.news[next.row].Change != study.ChangeUnexplained || !j.live(next) || !j.live(top) {
+		return false
+	}
+	hash := j.news[next.row].Hash
+	if top.row >= 0 {
+		return hash != j.news[top.row].Hash
+	}
+	return hash != j.prior.Versions[top.version].Hash
+}
+
+// repeats reports whether f is a new row that says what is stored.
+func (j *judging) repeats(f filed) bool {
+	if f.row < 0 || f.version < 0 {
+		return false
+	}
+	v := &j.prior.Versions[f.version]
+	return v.Removed == j.news[f.row].Removed && v.Hash == j.news[f.row].Hash
+}
+
+// filedAt finds the live record with key.
+func (j *judging) filedAt(key study.RecordKey) (*filed, bool) {
+	want := filed{visit: key.VisitNo, form: int32(key.Form), occurrence: key.Occurrence}
+	i, found := slices.BinarySearchFunc(j.records, want, func(a, b filed) int { return compareKeys(&a, &b) })
+	if !found {
+		return nil, false
+	}
+	return &j.records[i], true
+}
+
+// of is the live records of the visit numbered no, 0 = of none.
+func (j *judging) of(no int32) []filed {
+	from, _ := slices.BinarySearchFunc(j.records, no, func(f filed, no int32) int { return cmp.Compare(f.visit, no) })
+	records := j.records[from:]
+	return records[:run(records, func(f *filed) bool { return f.visit == no })]
+}
+
+// takeBack undoes what removed records said of their visits: a visit that had
+// records and has none any more has not happened.
+func (j *judging) takeBack() {
+	for _, r := range j.removed {
+		if r.VisitNo == 0 || slices.Contains(j.gone, r.VisitNo) || len(j.of(r.VisitNo)) > 0 {
+			continue
+		}
+		j.gone = append(j.gone, r.VisitNo)
+		v := j.visit(r.VisitNo)
+		v.Actual, v.Reason = study.PartialDate{}, false
+	}
+}
+
+// detail names a record of f's kind in a deviation: the form, and the occurrence
+// where there can be several.
+func (j *judging) detail(form int, occurrence string) string {
+	if occurrence == "" || occurrence == "1" {
+		return j.study.Forms[form].Name
+	}
+	return j.study.Forms[form].Name + "/" + occurrence
+}
+
+// earlier is the earlier of two dates, of which either may be unknown.
+func earlier(a, b study.Date) study.Date {
+	if !a.Known() || b.Known() && b < a {
+		return b
+	}
+	return a
+}
