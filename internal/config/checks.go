@@ -119,7 +119,11 @@ func (d *document) layout(path, layout string, date, clock bool) {
 		(!clock || back.Hour() == sample.Hour() && back.Minute() == sample.Minute()):
 		return
 	case layoutWords.Replace(layout) != layout:
-		d.errorf(path, "config.date_layout", fmt.Sprintf("write %q: the layout shows how 2 January 2006, 15:04:05 is written", layoutWords.Replace(layout)),
+		words := layout
+		if !strings.ContainsAny(layout, "Hh") {
+			words = strings.ReplaceAll(words, "mm", "MM") // no hours, no minutes
+		}
+		d.errorf(path, "config.date_layout", fmt.Sprintf("write %q: the layout shows how 2 January 2006, 15:04:05 is written", layoutWords.Replace(words)),
 			"%q is not a layout", layout)
 	default:
 		d.errorf(path, "config.date_layout", `the layout shows how 2 January 2006, 15:04:05 is written, such as "02/01/2006"`,

@@ -15,9 +15,12 @@ import (
 // formats; a nil map or func leaves that part unchecked.
 type Options struct {
 	Connectors map[string]ConnectorSpec
-	Formats    map[string]func(study.FormatSpec) map[string]string // what is wrong with a spec, as key → message
-	CheckExpr  func(fields []string, expr string) (problem string) // of a cross-field check; "" = none
-	Getenv     func(string) string                                 // nil: the environment of the process
+	Formats    map[string]func(study.FormatSpec) map[string]string           // what is wrong with a spec, as key → message
+	CheckExpr  func(fields []string, expr string) (problem string)           // of a check within a form; "" = none
+	CheckCross func(forms map[string][]string, expr string) (problem string) // of a check across forms, by their fields
+	CheckPick  func(expr string) (problem string)                            // of a value computed from a row
+	CheckUnits func(from, to string) (problem string)                        // of a conversion
+	Getenv     func(string) string                                           // nil: the environment of the process
 }
 
 // ConnectorSpec is what config needs of a connector: New returns a pointer to its
@@ -37,8 +40,9 @@ type Config struct {
 	Studies []*study.Study  // in the order of their files
 	Sources []*SourceConfig // likewise
 
-	service *document
-	docs    []*document
+	service   *document
+	docs      []*document
+	protocols []*document // parallel to Studies
 }
 
 // SourceConfig is a source with its connector's own config.
@@ -141,7 +145,7 @@ func (c *Config) readFolder(getenv func(string) string) (findings []Finding) {
 
 // add builds what a document says it is by its first key.
 func (c *Config) add(d *document, opt Options) {
-	if !d.parse() {
+	if d.opt = opt; !d.parse() {
 		return
 	}
 	switch d.kind() {
@@ -158,7 +162,7 @@ func (c *Config) add(d *document, opt Options) {
 			d.errorf("study", "config.name_collision", "names that differ only in - and _ are the same in the database", "study %q is defined already", other.Name)
 			return
 		}
-		c.Studies = append(c.Studies, s)
+		c.Studies, c.protocols = append(c.Studies, s), append(c.protocols, d)
 	case "source":
 		c.Sources = append(c.Sources, d.buildSource(opt))
 	}
@@ -190,8 +194,8 @@ func (c *Config) link() {
 			source.fits(c.study(source.Study))
 		}
 	}
-	for _, s := range c.Studies {
-		calendars(s, c.Sources)
+	for i, s := range c.Studies {
+		calendars(c.protocols[i], s, c.Sources)
 	}
 }
 

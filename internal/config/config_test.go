@@ -55,6 +55,9 @@ func options(env map[string]string) Options {
 	return Options{
 		Connectors: map[string]ConnectorSpec{"sftp": spec, "folder": spec},
 		Formats: map[string]func(study.FormatSpec) map[string]string{"csv": func(f study.FormatSpec) map[string]string {
+			if f.Escape == "slash" {
+				return map[string]string{"escape": "must be double or backslash"}
+			}
 			if f.Encoding == "klingon" {
 				return map[string]string{"encoding": "unknown encoding"}
 			}
@@ -63,6 +66,25 @@ func options(env map[string]string) Options {
 		CheckExpr: func(fields []string, expr string) string {
 			if word, _, _ := strings.Cut(expr, " "); !slices.Contains(fields, word) && !strings.Contains(expr, "null") {
 				return fmt.Sprintf("unknown name %q", word)
+			}
+			return ""
+		},
+		CheckCross: func(forms map[string][]string, expr string) string {
+			word, _, _ := strings.Cut(expr, " ")
+			if form, field, _ := strings.Cut(word, "."); !slices.Contains(forms[form], field) {
+				return fmt.Sprintf("unknown name %q", word)
+			}
+			return ""
+		},
+		CheckPick: func(expr string) string {
+			if !strings.Contains(expr, "col(") {
+				return "no column is read"
+			}
+			return ""
+		},
+		CheckUnits: func(from, to string) string {
+			if from == "parsec" {
+				return fmt.Sprintf("%s cannot become %s", from, to)
 			}
 			return ""
 		},
@@ -135,7 +157,7 @@ func TestEveryKeyOfTheContractIsAccepted(t *testing.T) {
 	check("window", s.Visits[1], study.VisitType{Name: "month_1", Label: "Month 1", Number: "2", Aliases: []string{"M1"}, Day: 30,
 		Before: 7, After: 14, HasWindow: true, Required: true,
 		Forms: []study.VisitForm{{Form: "visual_acuity", Critical: true}, {Form: "adverse_events"}, {Form: "medications", Optional: true}}})
-	check("no target", s.Visits[4], study.VisitType{Name: "early_termination", NoTarget: true})
+	check("no target", s.Visits[s.VisitIndex("early_termination")], study.VisitType{Name: "early_termination", NoTarget: true})
 	acuity := s.Forms[s.FormIndex("visual_acuity")]
 	check("decimal in braces", acuity.Fields[2], study.Field{Name: "iop_mmhg", Label: "Intraocular pressure", Type: study.Decimal,
 		Precision: 4, Scale: 1, Min: "0", Max: "80", Unit: "mmHg", Class: study.Clinical})
@@ -144,7 +166,26 @@ func TestEveryKeyOfTheContractIsAccepted(t *testing.T) {
 	check("missed lag", s.Deid.MissedLagDays, 14)
 	check("schedule", source.Schedule, study.Schedule{Cron: "*/15 * * * *", Timezone: "Europe/Dublin", Jitter: 30 * time.Second, CatchUp: "latest"})
 	check("retry", source.Retry, study.Retry{Attempts: 3, Initial: time.Second, Max: time.Minute})
-	check("format", source.Format, study.FormatSpec{Type: "csv", Delimiter: ";", Encoding: "auto", Header: true, DecimalMark: ","})
+	check("format", source.Format, study.FormatSpec{Type: "csv", Delimiter: ";", Quote: "'", Escape: "backslash", Comment: "#", SkipLines: 2,
+		Encoding: "auto", Names: []string{"PATIENT_ID", "VISIT"}, DecimalMark: ",", Table: "AE", Records: "/data"})
+	check("snapshot", source.Snapshot, study.Snapshot{Kind: study.CompleteByName, MaxRemoved: 0.1})
+	check("limit", source.MaxRejected, study.Limit{Share: 0.05})
+	check("status", source.Map.Status, study.Pick{Column: "STATUS", Values: map[string]string{"finished": "completed"}})
+	check("removal", []any{source.Map.Deleted, source.Map.DeletedValues}, []any{study.Pick{Column: "REMOVED"}, []string{"1"}})
+	check("repeat", source.Map.VisitRepeat, study.Pick{Column: "VISIT_NO"})
+	check("unit", source.Map.Forms[0].Fields[2].Pick, study.Pick{Column: "IOP", Unit: "kPa", Trim: true})
+	check("expression", source.Map.Forms[0].Fields[4].Pick, study.Pick{Expr: `trim(col("NOTES"))`})
+	check("pivot, short", source.Map.Forms[1].Pivot, study.Pivot{Code: study.Pick{Column: "TESTCD"}, Value: study.Pick{Column: "RESULT"}})
+	check("pivot, long", source.Map.Forms[2].Pivot, study.Pivot{Code: study.Pick{Column: "QNAM", Trim: true}, Value: study.Pick{Column: "QVAL"}})
+	check("kinds", s.Deviations, study.DeviationPolicy{LateEntryDays: 14, FormGraceDays: 10, VisitOutOfWindow: "accept", PlannedOutOfWindow: "block",
+		Kinds: map[string]study.DeviationKind{study.LateEntry: study.IsViolation}})
+	check("facts", s.Facts, []study.FactSource{{Name: "informed_consent.consented_on", Kind: study.EventFact},
+		{Name: "demographics.sex", Kind: study.SexFact, Form: 1, Field: 1}, {Name: "demographics.birth_year", Kind: study.BirthYearFact, Form: 1}})
+	check("cross checks", s.Checks, []study.CrossCheck{{Name: "dated_after_consent", On: s.FormIndex("medications"), Severity: study.Note,
+		Expr: "medications.taken_at == null || informed_consent.consented_on != null"}})
+	check("open end", s.Forms[3].Fields[0], study.Field{Name: "thickness_um", Type: study.Decimal, Precision: 6, Scale: 2, Required: true, Min: "0", Max: "900.5",
+		MinOpen: true, Class: study.Clinical, Severity: study.FieldSeverity{Required: study.Reject, Range: study.Reject, Pattern: study.Reject}})
+	check("severities", s.Forms[1].Fields[1].Severity, study.FieldSeverity{Choice: study.Flag, Type: study.Note})
 	check("mapping", source.Map.Forms[0].Fields[1], study.FieldMapping{Field: "va", Pick: study.Pick{Column: "VA", Scale: "etdrs_letters",
 		Missing: map[string]string{"-1": "not_done", "NA": "unknown"}}})
 	check("constant", source.Map.Forms[0].Fields[3].Pick, study.Pick{Value: "ETDRS", Const: true})
@@ -189,7 +230,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("service: %s", diff)
 	}
 	s, source := c.Studies[0], c.Sources[0]
-	if diff := cmp.Diff(study.DeviationPolicy{LateEntryDays: 14, FormGraceDays: 10, VisitOutOfWindow: "accept"}, s.Deviations); diff != "" {
+	if diff := cmp.Diff(study.DeviationPolicy{LateEntryDays: 14, FormGraceDays: 10, VisitOutOfWindow: "accept", PlannedOutOfWindow: "flag"}, s.Deviations); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(study.DeidPolicy{Profile: "limited", Pseudonym: "derived", Dates: "study_day", MissedLagDays: 30}, s.Deid); diff != "" {
@@ -198,9 +239,14 @@ func TestDefaults(t *testing.T) {
 	if s.CodePrefix != "S" || s.Days != study.Elapsed || s.Relative {
 		t.Errorf("prefix %q, days %q, relative %v", s.CodePrefix, s.Days, s.Relative)
 	}
-	if source.Retry != (study.Retry{Attempts: 5, Initial: 2 * time.Second, Max: 5 * time.Minute}) || source.Schedule.Timezone != "UTC" ||
-		source.Format != (study.FormatSpec{Type: "csv", Delimiter: ",", Encoding: "auto", Header: true, DecimalMark: "."}) || source.Snapshot != "incremental" {
-		t.Errorf("source: %+v %+v %+v", source.Retry, source.Schedule, source.Format)
+	wanted := study.Source{Name: "a", Study: "s", Connector: "sftp", Schedule: study.Schedule{Timezone: "UTC", CatchUp: "latest"},
+		Retry:    study.Retry{Attempts: 5, Initial: 2 * time.Second, Max: 5 * time.Minute},
+		Format:   study.FormatSpec{Type: "csv", Delimiter: ",", Encoding: "auto", Header: true, DecimalMark: "."},
+		Snapshot: study.Snapshot{Kind: study.Incremental, MaxRemoved: 0.05},
+		Drift:    study.DriftPolicy{NewColumn: study.Evolve, MissingColumn: study.QuarantineDrift, TypeChange: study.QuarantineDrift},
+		Map:      source.Map, Digest: source.Digest}
+	if diff := cmp.Diff(wanted, source.Source); diff != "" {
+		t.Error(diff)
 	}
 	if got := source.ConnectorConfig.(*drop); got.Path != "/data/in/*.csv" || got.After != "keep" {
 		t.Errorf("connector: path %q, after %q", got.Path, got.After)

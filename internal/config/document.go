@@ -29,6 +29,8 @@ type document struct {
 	literals   map[int][]string // literal secrets by line: masked where it is shown
 	references []reference
 	getenv     func(string) string
+	opt        Options
+	versions   [][]slot // of a study: the visits of each version of the protocol
 }
 
 // place is a position in a file, both from 1.
@@ -111,9 +113,12 @@ func (d *document) line(n int) string {
 	return ""
 }
 
+// find keeps a finding once, however many visits of a series it is about.
 func (d *document) find(severity string, at place, code, message, hint string) {
-	d.findings = append(d.findings, Finding{File: d.file, Line: at.line, Column: at.column,
-		Severity: severity, Code: code, Message: message, Hint: hint})
+	f := Finding{File: d.file, Line: at.line, Column: at.column, Severity: severity, Code: code, Message: message, Hint: hint}
+	if !slices.Contains(d.findings, f) {
+		d.findings = append(d.findings, f)
+	}
 }
 
 // finish returns the document's findings with the lines they are about.

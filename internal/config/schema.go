@@ -1,11 +1,6 @@
 package config
 
-import (
-	"slices"
-	"time"
-
-	"github.com/goccy/go-yaml/ast"
-)
+import "time"
 
 // The documents as written. Names follow the keys; meaning and defaults are given
 // in study.go and source.go, which turn them into the vocabulary of package study.
@@ -43,22 +38,30 @@ type studyDoc struct {
 		ID      string `yaml:"id"`
 		Version string `yaml:"version"`
 	} `yaml:"protocol"`
-	CodePrefix       string         `yaml:"code_prefix"`
-	Timezone         string         `yaml:"timezone"`
-	Days             string         `yaml:"days"`
-	Enrolment        enrolmentDoc   `yaml:"enrolment"`
-	Consent          consentDoc     `yaml:"consent"`
-	Deviations       deviationsDoc  `yaml:"deviations"`
-	Visits           []visitDoc     `yaml:"visits"`
-	Forms            pairs[formDoc] `yaml:"forms"`
-	Deidentification deidDoc        `yaml:"deidentification"`
-	Releases         releasesDoc    `yaml:"releases"`
+	CodePrefix string         `yaml:"code_prefix"`
+	Timezone   string         `yaml:"timezone"`
+	Days       string         `yaml:"days"`
+	Enrolment  enrolmentDoc   `yaml:"enrolment"`
+	Consent    consentDoc     `yaml:"consent"`
+	Deviations deviationsDoc  `yaml:"deviations"`
+	Visits     []visitDoc     `yaml:"visits"`
+	Amendments []amendmentDoc `yaml:"amendments"`
+	Forms      pairs[formDoc] `yaml:"forms"`
+	Checks     []crossDoc     `yaml:"checks"`
+	Identity   struct {
+		Sex       []string `yaml:"sex"`
+		BirthYear []string `yaml:"birth_year"`
+	} `yaml:"identity"`
+	Deidentification deidDoc     `yaml:"deidentification"`
+	Releases         releasesDoc `yaml:"releases"`
 }
 
 type deviationsDoc struct {
-	LateEntryDays    *int   `yaml:"late_entry_days"`
-	FormGraceDays    *int   `yaml:"form_grace_days"`
-	VisitOutOfWindow string `yaml:"visit_out_of_window"`
+	LateEntryDays      *int              `yaml:"late_entry_days"`
+	FormGraceDays      *int              `yaml:"form_grace_days"`
+	VisitOutOfWindow   string            `yaml:"visit_out_of_window"`
+	PlannedOutOfWindow string            `yaml:"planned_out_of_window"`
+	Kinds              map[string]string `yaml:"kinds"`
 }
 
 type visitDoc struct {
@@ -66,11 +69,31 @@ type visitDoc struct {
 	Label    string        `yaml:"label"`
 	Number   string        `yaml:"number"`
 	Aliases  []string      `yaml:"aliases"`
+	Days     string        `yaml:"days"`
 	Day      *int          `yaml:"day"`
+	Every    *int          `yaml:"every"`
+	Times    *int          `yaml:"times"`
 	Window   []int         `yaml:"window"`
+	MaxDays  *int          `yaml:"max_days"`
 	Anchor   string        `yaml:"anchor"`
 	Required *bool         `yaml:"required"`
+	Repeats  *bool         `yaml:"repeats"`
 	Forms    visitFormsDoc `yaml:"forms"`
+}
+
+type amendmentDoc struct {
+	Version   string            `yaml:"version"`
+	Effective string            `yaml:"effective"`
+	Sites     map[string]string `yaml:"sites"`
+	Visits    []visitDoc        `yaml:"visits"`
+	Retired   []string          `yaml:"retired"`
+}
+
+type crossDoc struct {
+	Name     string `yaml:"name"`
+	On       string `yaml:"on"`
+	Expr     string `yaml:"expr"`
+	Severity string `yaml:"severity"`
 }
 
 type formDoc struct {
@@ -94,6 +117,7 @@ type fieldDoc struct {
 	Type     string     `yaml:"type"`
 	Required bool       `yaml:"required"`
 	Range    rangeDoc   `yaml:"range"`
+	Severity severities `yaml:"severity"`
 	Pattern  string     `yaml:"pattern"`
 	Unit     string     `yaml:"unit"`
 	Choices  choicesDoc `yaml:"choices"`
@@ -129,185 +153,4 @@ type releasesDoc struct {
 		Roles    []string `yaml:"roles"`
 	} `yaml:"approvals"`
 	To []string `yaml:"to"`
-}
-
-type sourceDoc struct {
-	Source    string       `yaml:"source"`
-	Study     string       `yaml:"study"`
-	Connector connectorDoc `yaml:"connector"`
-	Schedule  struct {
-		Cron     string        `yaml:"cron"`
-		Timezone string        `yaml:"timezone"`
-		Jitter   time.Duration `yaml:"jitter"`
-		CatchUp  string        `yaml:"catch_up"`
-	} `yaml:"schedule"`
-	Retry struct {
-		Attempts *int           `yaml:"attempts"`
-		Initial  *time.Duration `yaml:"initial"`
-		Max      *time.Duration `yaml:"max"`
-	} `yaml:"retry"`
-	Format struct {
-		Type        string  `yaml:"type"`
-		Delimiter   *string `yaml:"delimiter"`
-		Encoding    string  `yaml:"encoding"`
-		Header      *bool   `yaml:"header"`
-		DecimalMark string  `yaml:"decimal_mark"`
-	} `yaml:"format"`
-	Drift struct {
-		NewColumn     string `yaml:"new_column"`
-		MissingColumn string `yaml:"missing_column"`
-		TypeChange    string `yaml:"type_change"`
-	} `yaml:"drift"`
-	Snapshot   string  `yaml:"snapshot"`
-	MaxRemoved float64 `yaml:"max_removed"`
-	Map        mapDoc  `yaml:"map"`
-}
-
-type mapDoc struct {
-	Participant struct {
-		Column    string `yaml:"column"`
-		Namespace string `yaml:"namespace"`
-	} `yaml:"participant"`
-	Site  pickDoc `yaml:"site"`
-	Visit struct {
-		Column  string            `yaml:"column"`
-		Value   *string           `yaml:"value"`
-		By      string            `yaml:"by"`
-		Aliases map[string]string `yaml:"aliases"`
-	} `yaml:"visit"`
-	VisitDate    pickDoc               `yaml:"visit_date"`
-	VisitDay     pickDoc               `yaml:"visit_day"`
-	PlannedDate  pickDoc               `yaml:"planned_date"`
-	BaselineDate pickDoc               `yaml:"baseline_date"`
-	Reason       pickDoc               `yaml:"reason"`
-	Modified     pickDoc               `yaml:"modified"`
-	Entered      pickDoc               `yaml:"entered"`
-	Author       pickDoc               `yaml:"author"`
-	Withdrawal   pickDoc               `yaml:"withdrawal"`
-	Status       pickDoc               `yaml:"status"`
-	Consent      pickDoc               `yaml:"consent"`
-	ChangeReason pickDoc               `yaml:"change_reason"`
-	Forms        pairs[formMappingDoc] `yaml:"forms"`
-}
-
-type formMappingDoc struct {
-	Occurrence pickDoc `yaml:"occurrence"`
-	When       struct {
-		Column string   `yaml:"column"`
-		In     []string `yaml:"in"`
-	} `yaml:"when"`
-	Fields pairs[pickDoc] `yaml:"fields"`
-}
-
-type pickDoc struct {
-	Column  string            `yaml:"column"`
-	Value   *string           `yaml:"value"`
-	Format  string            `yaml:"format"`
-	Scale   string            `yaml:"scale"`
-	Values  map[string]string `yaml:"values"`
-	Missing map[string]string `yaml:"missing"`
-}
-
-// connectorDoc keeps the connector's own keys unread until its type is known.
-type connectorDoc struct {
-	Type string
-	keys []entry
-}
-
-func (c *connectorDoc) decode(d *document, path string, n ast.Node) {
-	c.keys = d.entries(path, n)
-	if i := indexOf(c.keys, "type"); i >= 0 {
-		c.Type, _ = d.text(c.keys[i].path, c.keys[i].value, "text")
-		c.keys = slices.Delete(c.keys, i, i+1)
-	}
-}
-
-// enrolmentDoc is first_seen, roster or {form: …}.
-type enrolmentDoc struct{ Kind, Form string }
-
-func (e *enrolmentDoc) decode(d *document, path string, n ast.Node) {
-	if text, ok := scalarText(n); ok {
-		e.Kind = d.oneOf(path, text, "first_seen", "roster")
-		return
-	}
-	var long struct {
-		Form string `yaml:"form"`
-	}
-	d.read(path, n, &long)
-	d.need(path+".form", long.Form)
-	e.Kind, e.Form = "form", long.Form
-}
-
-// consentDoc is external or {form: …, field: …}.
-type consentDoc struct{ Kind, Form, Field string }
-
-func (c *consentDoc) decode(d *document, path string, n ast.Node) {
-	if text, ok := scalarText(n); ok {
-		c.Kind = d.oneOf(path, text, "external")
-		return
-	}
-	var long struct {
-		Form    string `yaml:"form"`
-		Field   string `yaml:"field"`
-		Version string `yaml:"version"`
-		Scope   string `yaml:"scope"`
-	}
-	d.read(path, n, &long)
-	d.need(path+".form", long.Form)
-	d.need(path+".field", long.Field)
-	c.Kind, c.Form, c.Field = "form", long.Form, long.Field
-}
-
-// visitFormsDoc is a list of forms, all required, or a mapping from form to how
-// much it matters.
-type visitFormsDoc pairs[string]
-
-func (v *visitFormsDoc) decode(d *document, path string, n ast.Node) {
-	if n.Type() == ast.SequenceType {
-		var list []string
-		d.read(path, n, &list)
-		for _, form := range list {
-			*v = append(*v, pair[string]{form, "required"})
-		}
-		return
-	}
-	(*pairs[string])(v).decode(d, path, n)
-	for _, p := range *v {
-		d.oneOf(path+"."+p.Key, p.Value, "critical", "required", "optional")
-	}
-}
-
-// choicesDoc is a list of codes, or a mapping from code to label.
-type choicesDoc pairs[string]
-
-func (c *choicesDoc) decode(d *document, path string, n ast.Node) {
-	if n.Type() == ast.SequenceType {
-		var list []string
-		d.read(path, n, &list)
-		for _, code := range list {
-			*c = append(*c, pair[string]{code, code})
-		}
-		return
-	}
-	(*pairs[string])(c).decode(d, path, n)
-}
-
-// rangeDoc is [low, high], both inclusive; null leaves an end open.
-type rangeDoc struct {
-	low, high string
-	written   bool
-}
-
-func (r *rangeDoc) decode(d *document, path string, n ast.Node) {
-	list, ok := n.(*ast.SequenceNode)
-	if !ok || len(list.Values) != 2 {
-		d.errorf(path, "config.wrong_type", "", "range must be a list of two ends, such as [0, 80]")
-		return
-	}
-	for i, end := range []*string{&r.low, &r.high} {
-		if list.Values[i].Type() != ast.NullType {
-			*end, _ = d.text(path, list.Values[i], "a list of two ends")
-		}
-	}
-	r.written = true
 }

@@ -2,10 +2,9 @@ package config
 
 import (
 	"fmt"
-	"math/big"
+	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,14 +13,14 @@ import (
 
 // releaseTables are the tables that every release holds beside one per form.
 var releaseTables = []string{"participants", "visits", "visit_schedule", "visit_status", "deviations",
-	"codelists", "missing_reasons", "data_dictionary", "release_info"}
+	"data_quality", "codelists", "missing_reasons", "data_dictionary", "release_info"}
 
 // buildStudy turns a study document into a study and reports what is wrong with it.
 func (d *document) buildStudy(opt Options) *study.Study {
 	var doc studyDoc
 	d.read("", d.body, &doc)
 	s := &study.Study{Name: doc.Study, Title: doc.Title, CodePrefix: doc.CodePrefix, Digest: d.digest,
-		Protocol:  study.Protocol{ID: doc.Protocol.ID, Version: doc.Protocol.Version},
+		Protocol:  study.Protocol{ID: doc.Protocol.ID},
 		Timezone:  d.zone("timezone", doc.Timezone),
 		Days:      study.DayConvention(d.oneOfOr("days", doc.Days, "elapsed", "elapsed", "cdisc")),
 		Enrolment: study.Enrolment(doc.Enrolment), Consent: study.Consent(doc.Consent)}
@@ -45,8 +44,10 @@ func (d *document) buildStudy(opt Options) *study.Study {
 	if len(s.Forms) == 0 && !d.failed("forms") {
 		d.errorf("forms", "config.missing_key", "", "the study has no forms")
 	}
-	d.visits(doc.Visits, s)
-	d.facts(s)
+	d.protocol(&doc, s)
+	d.enrolment(s)
+	d.identity(doc.Identity.Sex, doc.Identity.BirthYear, s)
+	d.crossChecks(doc.Checks, s, opt)
 	d.noEffect("releases.approvals", "deidentification.risk", "deidentification.min_release_interval", "consent.version", "consent.scope")
 	return s
 }
@@ -72,12 +73,30 @@ func (d *document) deviations(doc deviationsDoc) study.DeviationPolicy {
 		}
 		return *written
 	}
-	return study.DeviationPolicy{
-		LateEntryDays:    days("late_entry_days", doc.LateEntryDays, 14),
-		FormGraceDays:    days("form_grace_days", doc.FormGraceDays, 10),
-		VisitOutOfWindow: d.oneOfOr("deviations.visit_out_of_window", doc.VisitOutOfWindow, "accept", "accept", "require_reason", "block"),
+	p := study.DeviationPolicy{
+		LateEntryDays:      days("late_entry_days", doc.LateEntryDays, 14),
+		FormGraceDays:      days("form_grace_days", doc.FormGraceDays, 10),
+		VisitOutOfWindow:   d.oneOfOr("deviations.visit_out_of_window", doc.VisitOutOfWindow, "accept", "accept", "require_reason", "block"),
+		PlannedOutOfWindow: d.oneOfOr("deviations.planned_out_of_window", doc.PlannedOutOfWindow, "flag", "flag", "block"),
 	}
+	for _, code := range slices.Sorted(maps.Keys(doc.Kinds)) {
+		path := "deviations.kinds." + code
+		if !slices.Contains(deviationCodes, code) {
+			d.errorf(path, "config.unknown_reference", didYouMean(code, deviationCodes), "there is no deviation %q", code)
+			continue
+		}
+		if p.Kinds == nil {
+			p.Kinds = map[string]study.DeviationKind{}
+		}
+		p.Kinds[code] = study.DeviationKind(d.oneOf(path, doc.Kinds[code], "deviation", "violation"))
+	}
+	return p
 }
+
+// deviationCodes are those that a protocol may call a deviation or a violation.
+var deviationCodes = []string{study.VisitOutOfWindow, study.PlannedOutOfWindow, study.BaselineDateMismatch, study.FormMissing,
+	study.FormsMissing, study.LateEntry, study.VisitMissed, study.VisitOrder, study.VisitAmbiguous, study.ChangeWithoutReason,
+	study.AfterWithdrawal, study.BaselineMissing, study.ConsentMissing, study.UnknownParticipant, study.IdentityConflict, study.EditedAfterLock}
 
 var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
@@ -182,119 +201,4 @@ func codes(f study.Field) []string {
 		list[i] = f.Choices[i].Code
 	}
 	return list
-}
-
-var decimalType = regexp.MustCompile(`^decimal\((\d{1,2}), ?(\d{1,2})\)$`)
-
-var fieldTypes = []string{"text", "integer", "decimal(p,s)", "boolean", "date", "datetime", "time", "choice", "choices", "acuity", "file"}
-
-func (d *document) field(path string, doc fieldDoc) study.Field {
-	f := study.Field{Name: doc.Name, Label: doc.Label, Type: study.FieldType(doc.Type), Required: doc.Required,
-		Min: doc.Range.low, Max: doc.Range.high, Pattern: doc.Pattern, Unit: doc.Unit}
-	d.need(path+".name", doc.Name)
-	d.named(path+".name", "field", doc.Name, identifier)
-	if m := decimalType.FindStringSubmatch(doc.Type); m != nil {
-		f.Type = study.Decimal
-		f.Precision, _ = strconv.Atoi(m[1])
-		f.Scale, _ = strconv.Atoi(m[2])
-		if f.Precision < 1 || f.Precision > 18 || f.Scale > f.Precision {
-			d.errorf(path+".type", "config.wrong_type", "decimal(4,1) is 123.4; at most 18 digits", "a decimal has 1 to 18 digits, and no more decimals than digits")
-		}
-	} else if d.need(path+".type", doc.Type) && !slices.Contains(fieldTypes, doc.Type) {
-		d.errorf(path+".type", "config.unknown_value", didYouMean(doc.Type, fieldTypes), "%q is not a field type", doc.Type)
-	}
-	for _, c := range doc.Choices {
-		d.choice(path+".choices", f.Type, c)
-		f.Choices = append(f.Choices, study.ChoiceItem{Code: c.Key, Label: c.Value})
-	}
-	d.choicesFit(path, f)
-	d.rangeFits(path+".range", doc.Range, f)
-	if f.Pattern != "" {
-		if _, err := regexp.Compile(f.Pattern); err != nil {
-			d.errorf(path+".pattern", "config.wrong_type", "RE2 syntax, whole value", "pattern is not a regular expression")
-		} else if f.Type != study.Text {
-			d.errorf(path+".pattern", "config.wrong_type", "", "a pattern applies to text, not to %s", f.Type)
-		}
-	}
-	f.Class = d.class(path, f, doc.Class)
-	return f
-}
-
-func (d *document) choice(path string, t study.FieldType, c pair[string]) {
-	if c.Key == "" || strings.ContainsFunc(c.Key, func(r rune) bool { return r < ' ' }) {
-		d.errorf(path, "config.wrong_type", "", "a code is text without control characters")
-	}
-	if t == study.Choices && strings.ContainsAny(c.Key, ",|") {
-		d.errorf(path, "config.wrong_type", "choose another code and recode with values", "the code %q of a choices field cannot hold , or |", c.Key)
-	}
-}
-
-func (d *document) choicesFit(path string, f study.Field) {
-	chooses := f.Type == study.Choice || f.Type == study.Choices
-	switch {
-	case chooses && len(f.Choices) == 0 && !d.failed(path+".choices"):
-		d.errorf(path+".choices", "config.missing_key", "choices: {R: Right, L: Left}, or a list of codes", "field %q has no choices", f.Name)
-	case !chooses && len(f.Choices) > 0:
-		d.errorf(path+".choices", "config.wrong_type", "make it a choice", "field %q is %s and has choices", f.Name, f.Type)
-	}
-	seen := map[string]bool{}
-	for _, c := range f.Choices {
-		if seen[c.Code] {
-			d.errorf(path+".choices", "config.duplicate_name", "", "code %q is listed twice", c.Code)
-		}
-		seen[c.Code] = true
-	}
-}
-
-// rangeFits checks that both ends are values of the field's type and in order.
-func (d *document) rangeFits(path string, r rangeDoc, f study.Field) {
-	if !r.written {
-		return
-	}
-	var ordered bool
-	var read func(text string) bool
-	switch f.Type {
-	case study.Integer, study.Decimal:
-		low, lowOK := new(big.Rat).SetString(r.low)
-		high, highOK := new(big.Rat).SetString(r.high)
-		ordered = !lowOK || !highOK || low.Cmp(high) <= 0
-		read = func(text string) bool {
-			_, ok := new(big.Rat).SetString(text)
-			return ok && !strings.ContainsAny(text, "/eExX_")
-		}
-	case study.DateType:
-		ordered = r.low == "" || r.high == "" || r.low <= r.high
-		read = func(text string) bool { _, ok := study.ParseDate(text); return ok }
-	default:
-		d.errorf(path, "config.wrong_type", "", "a range applies to integer, decimal and date, not to %s", f.Type)
-		return
-	}
-	for _, end := range []string{r.low, r.high} {
-		if end != "" && !read(end) {
-			d.errorf(path, "config.wrong_type", "", "an end of the range of %q is not a value of its type", f.Name)
-			return
-		}
-	}
-	if !ordered {
-		d.errorf(path, "config.wrong_type", "write the lower end first", "the range of %q ends before it begins", f.Name)
-	}
-}
-
-var classes = []string{"direct_identifier", "participant_key", "other_key", "quasi", "date", "study_date", "clinical",
-	"sensitive", "blinded", "free_text", "attachment", "system"}
-
-// class checks the privacy class. Text is typed or nothing: what stays text is
-// sealed, and what analysts need is a choice.
-func (d *document) class(path string, f study.Field, class string) study.Class {
-	if class == "" {
-		if !d.failed(path) {
-			d.warnf(path+".name", "config.class_missing", "add class: clinical, quasi, date, free_text …", "field %q has no class: releases of this study are refused", f.Name)
-		}
-		return study.Unclassified
-	}
-	c := study.Class(d.oneOf(path+".class", class, classes...))
-	if (f.Type == study.Text || f.Type == study.File) && !c.Sealed() {
-		d.errorf(path+".class", "config.text_class", "make it a choice with a code list, or class: free_text, which is sealed", "%s field %q cannot be %s: text is never released", f.Type, f.Name, class)
-	}
-	return c
 }
