@@ -255,6 +255,9 @@ func bounded(t *testing.T, b *bench) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if batch.First != rows+1 {
+			t.Fatalf("a batch begins at ordinal %d after %d rows", batch.First, rows)
+		}
 		rows += int64(batch.Len())
 		for _, row := range batch.Raw {
 			raw += uint64(len(row))

@@ -57,7 +57,8 @@ type Subject struct {
 	// Wrong are specs that Check refuses, by the key that is wrong.
 	Wrong map[string][]study.FormatSpec
 
-	// Big is an object of BigRows rows, whose raw bytes are at least twice Memory.
+	// Big is an object of BigRows rows in several batches, broken ones among them
+	// where rows can be, whose raw bytes are at least twice Memory.
 	Big     func() io.Reader
 	BigRows int64
 	Memory  uint64 // bytes that decoding Big may hold at a time; 0 = 16 MiB

@@ -40,7 +40,7 @@ func TestBehaviour(t *testing.T) {
 			"decimal_mark": {{DecimalMark: "'"}},
 		},
 		Big:     big,
-		BigRows: 300_000,
+		BigRows: 300_003,
 	}
 	t.Run("usual", func(t *testing.T) { formattest.Run(t, s) })
 
@@ -56,10 +56,11 @@ func TestBehaviour(t *testing.T) {
 	t.Run("unusual", func(t *testing.T) { formattest.Run(t, s) })
 }
 
-// big is 40 MB of rows, a third of them quoted, which nobody holds in memory.
+// big is 40 MB of rows, a third of them quoted and some of them broken, which
+// nobody holds in memory.
 func big() io.Reader {
 	rows := []byte(strings.Repeat("1,"+strings.Repeat("x", 60)+",1.5\n2,\"y \"\"y\"\" "+strings.Repeat("y", 160)+"\",\n3,"+strings.Repeat("z", 160)+",0\n", 1000))
-	readers := []io.Reader{strings.NewReader("id,text,n\n")}
+	readers := []io.Reader{strings.NewReader("id,text,n\n1\n2\n3\n")}
 	for range 100 {
 		readers = append(readers, bytes.NewReader(rows))
 	}
