@@ -19,6 +19,7 @@ type Intake struct {
 	codes, blind, content *mac
 	vault                 *sealer
 	forms                 []formGuard
+	facts                 []study.FactSource
 
 	known map[string]Identity // identities seen lately, by source text
 
@@ -47,7 +48,7 @@ func NewIntake(s *study.Study, src *study.Source, k Keys, random io.Reader) (*In
 		return nil, &study.Error{Code: "deid.pseudonym_random", Op: "set up participant codes of study " + s.Name,
 			Hint: "set deidentification.pseudonym to derived: random codes are not available yet", Exit: study.ExitUsage}
 	}
-	in := &Intake{study: s.Name, namespace: src.Map.Namespace, prefix: s.CodePrefix + "-", known: map[string]Identity{}}
+	in := &Intake{study: s.Name, namespace: src.Map.Namespace, prefix: s.CodePrefix + "-", facts: s.Facts, known: map[string]Identity{}}
 	var err error
 	for _, m := range []struct {
 		mac             **mac
@@ -113,6 +114,7 @@ func (in *Intake) Seal(d *study.Draft, participant int64) (study.Record, error) 
 		Ordinal:     d.Ordinal, Line: d.Line, Site: d.Site,
 		Form: d.Form, Occurrence: in.unnamed(d.Occurrence), Visit: d.Visit,
 		Modified: d.Modified, Entered: d.Entered, Withdrawn: d.Withdrawn, Consented: d.Consented,
+		Status: d.Status, StatusOn: d.StatusOn, Change: d.Change, Removed: d.Removed, Facts: d.Facts,
 		Answers: d.Answers, Missing: d.Missing, Findings: d.Findings,
 		Hash: in.contentHash(f, d), KeyVersion: in.KeyVersion(),
 	}
@@ -137,14 +139,17 @@ const (
 	fingerprintLength = len(fingerprintPrefix) + 12
 )
 
-// unnamed keys the fingerprint that a visit key or an occurrence begins with: a
-// plain hash of a name or a date is undone by trying names and dates.
+// unnamed keys the fingerprints that the parts of a visit key or an occurrence
+// begin with: a plain hash of a name or a date is undone by trying names and dates.
 func (in *Intake) unnamed(key string) string {
-	if !strings.HasPrefix(key, fingerprintPrefix) || len(key) < fingerprintLength {
-		return key
+	for start := 0; start+fingerprintLength <= len(key); start++ {
+		begins := start == 0 || key[start-1] == '/' || key[start-1] == '#'
+		if end := start + fingerprintLength; begins && strings.HasPrefix(key[start:], fingerprintPrefix) {
+			digest := in.content.of("fingerprint", key[start:end])
+			key = key[:start] + fingerprintPrefix + hex.EncodeToString(digest[:6]) + key[end:]
+		}
 	}
-	digest := in.content.of("fingerprint", key[:fingerprintLength])
-	return fingerprintPrefix + hex.EncodeToString(digest[:6]) + key[fingerprintLength:]
+	return key
 }
 
 func (in *Intake) untyped(d *study.Draft, where, why string) error {
@@ -156,7 +161,8 @@ func (in *Intake) untyped(d *study.Draft, where, why string) error {
 // contentHash identifies what a record says, whatever the order of fields and
 // however many empty columns its form has grown since: the pairs (field, value),
 // (field, missing reason) and (field, keyed digest of the private text), by field
-// name. The author is left out: who saved a record is not what it says.
+// name. The author and the reason of a change are left out: who saved a record and
+// why is not what it says.
 // It uses the scratch that check filled.
 func (in *Intake) contentHash(f *formGuard, d *study.Draft) (h [16]byte) {
 	b := in.buf[:0]
@@ -253,6 +259,8 @@ func Slot(f *study.Form, field int) string {
 		return "#reason"
 	case field == study.PrivateAuthor:
 		return "#author"
+	case field == study.PrivateChangeReason:
+		return "#change_reason"
 	case field >= 0 && field < len(f.Fields):
 		return f.Fields[field].Name
 	}

@@ -421,3 +421,63 @@ func TestFingerprintsAreKeyed(t *testing.T) {
 		}
 	}
 }
+
+func TestFactsAreTyped(t *testing.T) {
+	s := testStudy()
+	s.Facts = []study.FactSource{{Name: "va.seen_on", Kind: study.EventFact, Field: 2}, {Name: "va.surname", Kind: study.SexFact, Field: 4}}
+	in := testIntake(t, s, testKeys("k"))
+	for name, c := range map[string]struct {
+		facts  []study.Fact
+		passes bool
+	}{
+		"a date":             {[]study.Fact{{Index: 0, Value: "2026-01-26"}}, true},
+		"running text":       {[]study.Fact{{Index: 0, Value: "last Monday"}}, false},
+		"of a private field": {[]study.Fact{{Index: 1, Value: "Smith"}}, false},
+		"of no field":        {[]study.Fact{{Index: 2, Value: "2026-01-26"}}, false},
+	} {
+		d := draft()
+		d.Facts, d.Status, d.StatusOn, d.Change, d.Removed = c.facts, study.Lost, 20_000, study.ChangeExplained, true
+		d.Private = append(d.Private, study.PrivateItem{Field: study.PrivateChangeReason, Text: "typing error"})
+		rec, err := in.Seal(&d, 1)
+		if (err == nil) != c.passes {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.passes && (len(rec.Facts) != 1 || rec.Status != study.Lost || rec.StatusOn != 20_000 || rec.Change != study.ChangeExplained || !rec.Removed) {
+			t.Errorf("%s: record %+v", name, rec)
+		}
+	}
+	// Why a record was changed is not what it says.
+	plain, reasoned := draft(), draft()
+	reasoned.Private = append(reasoned.Private, study.PrivateItem{Field: study.PrivateChangeReason, Text: "typing error"})
+	a, _ := in.Seal(&plain, 1)
+	b, err := in.Seal(&reasoned, 1)
+	if err != nil || a.Hash != b.Hash || len(b.Sealed) != len(a.Sealed)+1 {
+		t.Errorf("hashes %x and %x, %v", a.Hash, b.Hash, err)
+	}
+	if got, err := OpenPrivate(testKeys("k"), s.Name, 1, "va", Slot(&s.Forms[0], study.PrivateChangeReason), b.Hash, b.Sealed[len(b.Sealed)-1].Box); err != nil || got != "typing error" {
+		t.Errorf("the reason of a change opens to %q, %v", got, err)
+	}
+}
+
+// Fingerprints are keyed wherever in a key they stand.
+func TestFingerprintsInKeysAreKeyed(t *testing.T) {
+	in := testIntake(t, testStudy(), testKeys("k"))
+	const print = "u:01332c876518"
+	keyed := in.unnamed(print)
+	if keyed == print || len(keyed) != len(print) {
+		t.Fatalf("the fingerprint became %q", keyed)
+	}
+	for key, want := range map[string]string{
+		print + "/2026-01-01":          keyed + "/2026-01-01",
+		"injection/" + print:           "injection/" + keyed,
+		"d:2026-01-01#" + print:        "d:2026-01-01#" + keyed,
+		print + "/2026-01-01#" + print: keyed + "/2026-01-01#" + keyed,
+		"baseline":                     "baseline",
+		"menu:01332c876518":            "menu:01332c876518",
+		"injection/u:0133":             "injection/u:0133",
+	} {
+		if got := in.unnamed(key); got != want {
+			t.Errorf("%q became %q; want %q", key, got, want)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func (in *Intake) check(f *formGuard, d *study.Draft) (field, why string) {
 	}
 	for i, p := range d.Private {
 		switch {
-		case p.Field == study.PrivateReason, p.Field == study.PrivateAuthor:
+		case p.Field == study.PrivateReason, p.Field == study.PrivateAuthor, p.Field == study.PrivateChangeReason:
 		case p.Field < 0 || p.Field >= n || !f.fields[p.Field].sealed || in.private[p.Field] > 0:
 			return "", "a private value has no sealed field of its own"
 		default:
@@ -114,6 +114,15 @@ func (in *Intake) check(f *formGuard, d *study.Draft) (field, why string) {
 			return guard.name, "a private field holds a value in clear"
 		case !guard.holds(cell):
 			return guard.name, "the answer is not of its declared type"
+		}
+	}
+	for _, told := range d.Facts {
+		if told.Index < 0 || told.Index >= len(in.facts) || in.facts[told.Index].Form != d.Form {
+			return "", "a fact of the participant is not one that the form tells"
+		}
+		guard := &f.fields[in.facts[told.Index].Field]
+		if guard.sealed || !guard.holds(told.Value) {
+			return guard.name, "a fact of the participant is private or not of its declared type"
 		}
 	}
 	return "", ""

@@ -42,6 +42,11 @@ func randomRecord(rng *rand.Rand) study.Record {
 		Visit: study.VisitRef{Key: randomText(rng), Type: rng.IntN(5) - 1, Reason: rng.IntN(2) == 0, Unsaid: study.Unsaid(rng.IntN(16)),
 			Actual: randomPartial(rng), Planned: randomPartial(rng), Declared: randomPartial(rng)},
 		Answers: randomText(rng), Missing: randomText(rng), Findings: randomText(rng), KeyVersion: 1 + rng.IntN(3),
+		Status: study.ParticipantStatus(randomText(rng)), StatusOn: randomDate(rng), Change: study.ChangeReason(rng.IntN(3)),
+		Removed: rng.IntN(2) == 0, Landed: rng.Int64N(1000),
+	}
+	for range rng.IntN(3) {
+		r.Facts = append(r.Facts, study.Fact{Index: rng.IntN(5), Value: randomText(rng)})
 	}
 	for i := range r.Hash {
 		r.Hash[i] = byte(rng.Uint32())

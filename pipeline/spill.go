@@ -20,11 +20,12 @@ type recordWriter struct {
 func (w *recordWriter) write(r *study.Record) error {
 	b := w.buf[:0]
 	for _, n := range [...]int64{r.Participant, r.Ordinal, r.Line, int64(r.Form), int64(r.Visit.Type), micros(r.Modified),
-		int64(r.Entered), int64(r.Withdrawn), int64(r.Consented), int64(r.KeyVersion), bit(r.Visit.Reason), int64(r.Visit.Unsaid)} {
+		int64(r.Entered), int64(r.Withdrawn), int64(r.Consented), int64(r.KeyVersion), bit(r.Visit.Reason), int64(r.Visit.Unsaid),
+		int64(r.StatusOn), int64(r.Change), bit(r.Removed), r.Landed} {
 		b = binary.AppendVarint(b, n)
 	}
 	for _, s := range [...]string{r.Site, r.Occurrence, r.Visit.Key, r.Visit.Actual.String(), r.Visit.Planned.String(),
-		r.Visit.Declared.String(), r.Answers, r.Missing, r.Findings} {
+		r.Visit.Declared.String(), r.Answers, r.Missing, r.Findings, string(r.Status)} {
 		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
 	}
 	b = append(b, r.Hash[:]...)
@@ -33,6 +34,11 @@ func (w *recordWriter) write(r *study.Record) error {
 	for i := range r.Sealed {
 		b = binary.AppendVarint(b, int64(r.Sealed[i].Field))
 		b = append(binary.AppendUvarint(b, uint64(len(r.Sealed[i].Box))), r.Sealed[i].Box...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.Facts)))
+	for _, f := range r.Facts {
+		b = binary.AppendVarint(b, int64(f.Index))
+		b = append(binary.AppendUvarint(b, uint64(len(f.Value))), f.Value...)
 	}
 	w.buf = b
 	var size [binary.MaxVarintLen64]byte
@@ -62,15 +68,19 @@ func (d *recordReader) read(r *study.Record) error {
 	r.Visit.Type, r.Modified = int(d.int()), fromMicros(d.int())
 	r.Entered, r.Withdrawn, r.Consented = study.Date(d.int()), study.Date(d.int()), study.Date(d.int())
 	r.KeyVersion, r.Visit.Reason, r.Visit.Unsaid = int(d.int()), d.int() == 1, study.Unsaid(d.int())
+	r.StatusOn, r.Change, r.Removed, r.Landed = study.Date(d.int()), study.ChangeReason(d.int()), d.int() == 1, d.int()
 	r.Site, r.Occurrence, r.Visit.Key = d.text(), d.text(), d.text()
 	r.Visit.Actual, r.Visit.Planned, r.Visit.Declared = d.date(), d.date(), d.date()
-	r.Answers, r.Missing, r.Findings = d.text(), d.text(), d.text()
+	r.Answers, r.Missing, r.Findings, r.Status = d.text(), d.text(), d.text(), study.ParticipantStatus(d.text())
 	d.rest = d.rest[copy(r.Hash[:], d.rest):]
 	if box := d.bytes(); len(box) > 0 {
 		r.SealedRaw = box
 	}
 	for n := d.uint(); n > 0; n-- {
 		r.Sealed = append(r.Sealed, study.SealedItem{Field: int(d.int()), Box: d.bytes()})
+	}
+	for n := d.uint(); n > 0; n-- {
+		r.Facts = append(r.Facts, study.Fact{Index: int(d.int()), Value: d.text()})
 	}
 	return nil
 }

@@ -1,26 +1,15 @@
 package transform
 
 import (
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
 
 	"longitude/study"
-)
-
-// The limits of a cross-field check: nodes of its tree, characters of its text,
-// and memory units of one evaluation.
-const (
-	maxCheckNodes  = 200
-	maxCheckText   = 2000
-	maxCheckMemory = 10_000
 )
 
 // CheckExpr reports what is wrong with the expression of a cross-field check
@@ -31,7 +20,7 @@ func CheckExpr(fields []string, expression string) string {
 	for _, f := range fields {
 		names[f] = types.Any
 	}
-	_, problem := compileExpr(names, expression)
+	_, problem := compileBool(names, expression)
 	return problem
 }
 
@@ -41,6 +30,7 @@ type check struct {
 	severity study.Severity
 	program  *vm.Program
 	fields   []int // that it reads
+	charted  bool  // it asks for letters or logMAR, which a reading off the chart does not have
 }
 
 // compileCheck compiles c over the fields of form. In an expression a number is
@@ -51,18 +41,17 @@ func compileCheck(form *study.Form, c study.Check) (check, string) {
 	for _, f := range form.Fields {
 		typed[f.Name], names[f.Name] = checkType(f.Type), types.Any
 	}
-	if _, problem := compileExpr(typed, c.Expr); problem != "" {
+	if _, problem := compileBool(typed, c.Expr); problem != "" {
 		return check{}, problem
 	}
 	// What runs is compiled without types: typed code assumes that no value is null.
-	program, problem := compileExpr(names, c.Expr)
+	program, problem := compileBool(names, c.Expr)
 	if problem != "" {
 		return check{}, problem
 	}
 	compiled := check{name: c.Name, severity: c.Severity, program: program}
-	used := identifiers{}
-	node := program.Node()
-	ast.Walk(&node, used)
+	used := identifiersOf(program)
+	compiled.charted = used["letters"] || used["logmar"]
 	for i := range form.Fields {
 		if used[form.Fields[i].Name] {
 			compiled.fields = append(compiled.fields, i)
@@ -83,26 +72,49 @@ func checkType(t study.FieldType) types.Type {
 	return types.String
 }
 
-func compileExpr(names types.Map, expression string) (*vm.Program, string) {
-	if len(expression) > maxCheckText {
-		return nil, fmt.Sprintf("the expression is longer than %d characters", maxCheckText)
+// compileBool compiles an expression over names that is true or false. letters and
+// logmar read an acuity: numbers, or null off the chart.
+func compileBool(names types.Map, expression string) (*vm.Program, string) {
+	options := []expr.Option{expr.AsBool()}
+	for name, of := range acuityFunctions {
+		if _, taken := names[name]; !taken { // a field of that name comes first
+			options = append(options, expr.Function(name, of, new(func(any) any)))
+		}
 	}
-	names["null"] = types.Nil
-	program, err := expr.Compile(expression, expr.Env(names), expr.AsBool(),
-		expr.MaxNodes(maxCheckNodes), expr.DisableBuiltin("now"))
-	if err == nil {
-		return program, ""
-	}
-	var e *file.Error
-	if errors.As(err, &e) {
-		return nil, fmt.Sprintf("%s (column %d of the expression)", e.Message, e.Column+1)
-	}
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	return nil, first
+	return compileExpr(names, expression, options...)
+}
+
+var acuityFunctions = map[string]func(...any) (any, error){
+	"letters": func(args ...any) (any, error) {
+		if n, ok := acuityOf(args[0]).Letters(); ok {
+			return float64(n), nil
+		}
+		return nil, nil //nolint:nilnil // null
+	},
+	"logmar": func(args ...any) (any, error) {
+		if v, ok := acuityOf(args[0]).LogMAR(); ok {
+			return v, nil
+		}
+		return nil, nil //nolint:nilnil // null
+	},
+}
+
+// acuityOf reads the canonical text of an acuity; anything else is none.
+func acuityOf(value any) study.VisualAcuity {
+	text, _ := value.(string)
+	a, _ := study.ParseAcuity(text, "")
+	return a
 }
 
 // identifiers collects the names an expression uses.
 type identifiers map[string]bool
+
+func identifiersOf(program *vm.Program) identifiers {
+	used := identifiers{}
+	node := program.Node()
+	ast.Walk(&node, used)
+	return used
+}
 
 func (ids identifiers) Visit(node *ast.Node) {
 	if n, ok := (*node).(*ast.IdentifierNode); ok {
@@ -122,21 +134,32 @@ type checker struct {
 func (k *checker) passes(c *check, form *study.Form, values [][]byte) bool {
 	if k.env == nil {
 		k.env = map[string]any{}
-		k.machine.MemoryBudget = maxCheckMemory
+		k.machine.MemoryBudget = maxExprMemory
 	}
 	clear(k.env)
 	missing := false
 	for _, i := range c.fields {
 		f := &form.Fields[i]
 		k.env[f.Name] = checkValue(f.Type, values[i])
-		missing = missing || values[i] == nil
+		missing = missing || values[i] == nil || c.charted && f.Type == study.Acuity && !onChart(k.env[f.Name])
 	}
-	result, err := k.machine.Run(c.program, k.env)
+	return k.holds(c.program, missing)
+}
+
+// holds evaluates a program over the values set. missing says that one of them is
+// not there.
+func (k *checker) holds(program *vm.Program, missing bool) bool {
+	result, err := k.machine.Run(program, k.env)
 	if err != nil {
 		return missing
 	}
 	holds, ok := result.(bool)
 	return holds || !ok && missing
+}
+
+func onChart(acuity any) bool {
+	_, ok := acuityOf(acuity).Letters()
+	return ok
 }
 
 func checkValue(t study.FieldType, value []byte) any {

@@ -2,9 +2,6 @@ package transform
 
 import (
 	"bytes"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -20,17 +17,40 @@ type Mapper struct {
 	row   rowMap
 	forms []formMap
 
-	keepRaw  bool // a rule may still reject the record
-	identity string
-	texts    memory[string]
-	checker  checker
-	record   record
+	keepRaw   bool       // a rule may still reject the record
+	computed  []*pick    // every pick with an expression
+	deciding  []deciding // those of them that decide what a row feeds
+	facts     [][]fact   // by form: what its fields tell of the participant
+	identity  string
+	modified  memory[instant]
+	texts     texts
+	checker   checker
+	record    record
+	gathering gathering
+}
+
+// deciding is a computed pick that a row cannot be read without.
+type deciding struct {
+	key  string
+	pick *pick
+	when bool // it says whether the row feeds a form at all
+}
+
+// fact is a field whose value is a fact of the participant.
+type fact struct{ index, field int }
+
+// instant is what a text was read as; ok false = none.
+type instant struct {
+	at time.Time
+	ok bool
 }
 
 // rowMap says what every row tells, whatever its forms.
 type rowMap struct {
-	participant, site, visit, visitDate, visitDay, planned, declared,
-	reason, modified, entered, author, withdrawn pick
+	participant, site, visit, repeat, visitDate, visitDay, planned, declared,
+	reason, modified, entered, author, withdrawn, status, statusOn, change, deleted pick
+	deletedValues map[string]bool // nil: any text
+
 	by     string         // name | number | date
 	unsaid study.Unsaid   // facts of a visit that no column carries
 	types  map[string]int // name, alias or number as the source writes it → index of the visit type
@@ -45,8 +65,10 @@ type formMap struct {
 	occurrence pick            // not mapped: from the repeats field, else "1"
 	repeats    int             // index of the field whose value is the occurrence, or -1
 	consent    int             // index of the consent date, or -1
+	pivot      *pivotMap       // nil: every row is a record of its own
 	fields     []fieldMap      // all fields of the form, in its order
 	checks     []check
+	fed        bool // by the row being mapped
 }
 
 // Problem is a mistake in a mapping or in the definition of what it maps onto:
@@ -58,7 +80,7 @@ type Mapped struct {
 	Drafts     []study.Draft
 	Rejections []study.Rejection
 	Counts     study.Counts     // Read, Mapped, RowsQuarantined, Ignored, Produced and Quarantined
-	Notes      map[string]int64 // failed checks of severity note, by "form.check"
+	Notes      map[string]int64 // what is only noted: by "form.check" and "form.field:rule"
 }
 
 // Reset empties m and keeps its memory.
@@ -76,17 +98,17 @@ func NewMapper(s *study.Study, src *study.Source) (*Mapper, []Problem) {
 	if err != nil {
 		problems = append(problems, Problem{"timezone", "is not the IANA name of a time zone"})
 	}
-	m := &Mapper{study: s, loc: loc, row: newRowMap(s, &src.Map),
-		keepRaw: s.Deviations.VisitOutOfWindow == "block", texts: memory[string]{}}
+	mark := byte('.')
+	if src.Format.DecimalMark == "," {
+		mark = ','
+	}
+	m := &Mapper{study: s, loc: loc, row: newRowMap(s, &src.Map, mark), facts: factsOf(s), texts: texts{},
+		keepRaw: s.Deviations.VisitOutOfWindow == policyBlock || s.Deviations.PlannedOutOfWindow == policyBlock}
 	if !m.row.participant.mapped {
 		problems = append(problems, Problem{"map.participant", "is missing: a row belongs to a participant"})
 	}
 	if len(src.Map.Forms) == 0 {
 		problems = append(problems, Problem{"map.forms", "is empty: the rows would feed nothing"})
-	}
-	mark := byte('.')
-	if src.Format.DecimalMark == "," {
-		mark = ','
 	}
 	for i := range src.Map.Forms {
 		f, wrong := newFormMap(s, &src.Map.Forms[i], mark, loc)
@@ -97,17 +119,53 @@ func NewMapper(s *study.Study, src *study.Source) (*Mapper, []Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	m.findComputed()
 	return m, nil
 }
 
-func newRowMap(s *study.Study, from *study.Mapping) rowMap {
+// findComputed collects the picks with an expression.
+func (m *Mapper) findComputed() {
+	m.each(func(p *pick, _ bool) {
+		if p.expr != nil {
+			m.computed = append(m.computed, p)
+		}
+	})
+	m.row.each(func(key string, p *pick) {
+		if p.expr != nil {
+			m.deciding = append(m.deciding, deciding{key, p, false})
+		}
+	})
+	for i := range m.forms {
+		f := &m.forms[i]
+		if f.when.expr != nil {
+			m.deciding = append(m.deciding, deciding{f.form.Name + ".when", &f.when, true})
+		}
+		if f.pivot != nil && f.pivot.code.expr != nil {
+			m.deciding = append(m.deciding, deciding{f.form.Name + ".pivot.code", &f.pivot.code, true})
+		}
+	}
+}
+
+// factsOf finds the fields that tell facts, by form. What is sealed tells none.
+func factsOf(s *study.Study) [][]fact {
+	byForm := make([][]fact, len(s.Forms))
+	for i, f := range s.Facts {
+		if !s.Forms[f.Form].Fields[f.Field].Sealed() {
+			byForm[f.Form] = append(byForm[f.Form], fact{i, f.Field})
+		}
+	}
+	return byForm
+}
+
+func newRowMap(s *study.Study, from *study.Mapping, mark byte) rowMap {
+	of := func(p study.Pick) pick { return newPick(p, mark) }
 	r := rowMap{
-		participant: newPick(from.Participant), site: newPick(from.Site), visit: newPick(from.Visit),
-		visitDate: newPick(from.VisitDate), visitDay: newPick(from.VisitDay),
-		planned: newPick(from.Planned), declared: newPick(from.BaselineDate),
-		reason: newPick(from.Reason), modified: newPick(from.Modified), entered: newPick(from.Entered),
-		author: newPick(from.Author), withdrawn: newPick(from.Withdrawn),
-		by: from.VisitBy, types: map[string]int{},
+		participant: of(from.Participant), site: of(from.Site), visit: of(from.Visit), repeat: of(from.VisitRepeat),
+		visitDate: of(from.VisitDate), visitDay: of(from.VisitDay), planned: of(from.Planned), declared: of(from.BaselineDate),
+		reason: of(from.Reason), modified: of(from.Modified), entered: of(from.Entered), author: of(from.Author),
+		withdrawn: of(from.Withdrawn), status: of(from.Status), statusOn: of(from.StatusDate),
+		change: of(from.ChangeReason), deleted: of(from.Deleted), deletedValues: textSet(from.DeletedValues),
+		by: from.VisitBy, types: visitTypes(s, from),
 	}
 	for fact, said := range map[study.Unsaid]bool{study.UnsaidActual: r.visitDate.mapped || r.visitDay.mapped, study.UnsaidPlanned: r.planned.mapped,
 		study.UnsaidDeclared: r.declared.mapped, study.UnsaidReason: r.reason.mapped} {
@@ -115,35 +173,58 @@ func newRowMap(s *study.Study, from *study.Mapping) rowMap {
 			r.unsaid |= fact
 		}
 	}
+	return r
+}
+
+// visitTypes is what a source may call the visit types.
+func visitTypes(s *study.Study, from *study.Mapping) map[string]int {
+	types := map[string]int{}
 	for i, v := range s.Visits {
-		if r.by == "number" {
+		if from.VisitBy == "number" {
 			if v.Number != "" {
-				r.types[v.Number] = i
+				types[v.Number] = i
 				if number, _, _, ok := appendNumber(nil, []byte(v.Number), '.'); ok {
-					r.types[string(number)] = i
+					types[string(number)] = i
 				}
 			}
 			continue
 		}
-		r.types[norm.NFC.String(v.Name)] = i
+		types[norm.NFC.String(v.Name)] = i
 		for _, alias := range v.Aliases {
-			r.types[norm.NFC.String(alias)] = i
+			types[norm.NFC.String(alias)] = i
 		}
 	}
 	for alias, name := range from.VisitAliases {
 		if i := s.VisitIndex(name); i >= 0 {
-			r.types[norm.NFC.String(alias)] = i
+			types[norm.NFC.String(alias)] = i
 		}
 	}
-	return r
+	return types
+}
+
+// textSet is nil where there are no texts.
+func textSet(texts []string) map[string]bool {
+	if len(texts) == 0 {
+		return nil
+	}
+	set := make(map[string]bool, len(texts))
+	for _, t := range texts {
+		set[norm.NFC.String(t)] = true
+	}
+	return set
 }
 
 func (r *rowMap) problems() (found []Problem) {
+	r.each(func(key string, p *pick) {
+		if p.problem != "" {
+			found = append(found, Problem{"map." + key + ".expr", p.problem})
+		}
+	})
 	dated := []struct {
 		key  string
 		pick *pick
 	}{{"map.visit_date", &r.visitDate}, {"map.planned_date", &r.planned}, {"map.baseline_date", &r.declared},
-		{"map.modified", &r.modified}, {"map.entered", &r.entered}, {"map.withdrawal", &r.withdrawn}}
+		{"map.modified", &r.modified}, {"map.entered", &r.entered}, {"map.withdrawal", &r.withdrawn}, {"map.status_date", &r.statusOn}}
 	for _, d := range dated {
 		if d.pick.layout.text != "" && d.pick.layout.precision == 0 {
 			found = append(found, Problem{d.key + ".format", `is a Go reference layout, such as "02/01/2006"; this one has no year`})
@@ -159,7 +240,8 @@ func (r *rowMap) problems() (found []Problem) {
 
 func newFormMap(s *study.Study, from *study.FormMapping, mark byte, loc *time.Location) (m formMap, problems []Problem) {
 	key := "map.forms." + from.Form
-	m = formMap{index: s.FormIndex(from.Form), when: newPick(from.When), occurrence: newPick(from.Occurrence), consent: -1}
+	m = formMap{index: s.FormIndex(from.Form), when: newPick(from.When, mark), whenValues: textSet(from.WhenValues),
+		occurrence: newPick(from.Occurrence, mark), consent: -1}
 	if m.index < 0 {
 		return m, []Problem{{key, "is not a form of the study"}}
 	}
@@ -167,12 +249,6 @@ func newFormMap(s *study.Study, from *study.FormMapping, mark byte, loc *time.Lo
 	m.repeats = m.form.FieldIndex(m.form.RepeatsBy)
 	if s.Consent.Form == m.form.Name {
 		m.consent = m.form.FieldIndex(s.Consent.Field)
-	}
-	if len(from.WhenValues) > 0 {
-		m.whenValues = map[string]bool{}
-		for _, v := range from.WhenValues {
-			m.whenValues[norm.NFC.String(v)] = true
-		}
 	}
 	picks := make([]study.Pick, len(m.form.Fields))
 	for _, f := range from.Fields {
@@ -189,6 +265,12 @@ func newFormMap(s *study.Study, from *study.FormMapping, mark byte, loc *time.Lo
 		}
 		m.fields = append(m.fields, f)
 	}
+	problems = append(problems, m.newPivot(from, picks, mark)...)
+	m.each(func(of string, p *pick) {
+		if p.problem != "" {
+			problems = append(problems, Problem{key + "." + of + ".expr", p.problem})
+		}
+	})
 	// The occurrence from the column of the repeats field is that field's value:
 	// its codes are recoded before keys are formed.
 	if o := &m.occurrence; m.repeats >= 0 && o.column != "" && o.column == m.fields[m.repeats].pick.column && len(o.values) == 0 {
@@ -204,48 +286,11 @@ func newFormMap(s *study.Study, from *study.FormMapping, mark byte, loc *time.Lo
 	return m, problems
 }
 
-// Bind resolves the columns that the mapping asks for against an object's
-// header. Its error names every one that is missing.
-func (m *Mapper) Bind(columns []string) *study.Error {
-	index := make(map[string]int, len(columns))
-	for i, c := range columns {
-		index[norm.NFC.String(c)] = i
-	}
-	var missing []string
-	bind := func(p *pick) {
-		if p.column == "" {
-			return
-		}
-		i, ok := index[norm.NFC.String(p.column)]
-		if p.index = i; !ok && !slices.Contains(missing, p.column) {
-			missing = append(missing, p.column)
-		}
-	}
-	r := &m.row
-	for _, p := range []*pick{&r.participant, &r.site, &r.visit, &r.visitDate, &r.visitDay, &r.planned, &r.declared,
-		&r.reason, &r.modified, &r.entered, &r.author, &r.withdrawn} {
-		bind(p)
-	}
-	for i := range m.forms {
-		bind(&m.forms[i].when)
-		bind(&m.forms[i].occurrence)
-		for k := range m.forms[i].fields {
-			bind(&m.forms[i].fields[k].pick)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	slices.Sort(missing)
-	return &study.Error{Code: "map.column_missing",
-		Op: fmt.Sprintf("mapping an object of %d columns: the mapping asks for %s, which it does not have",
-			len(columns), strings.Join(missing, ", ")),
-		Hint: "check the column names in the source's map (they are case-sensitive) and that this is the right object"}
-}
-
 // Map appends what rows become. A row is mapped when a record came from it, even
 // a rejected one; quarantined when it is broken or what it tells of participant,
-// visit and dates cannot be read; ignored when it feeds no form. Bind comes first.
+// visit and dates cannot be read; ignored when it feeds no form. Bind comes first
+// and Finish last. Findings of a record stand in the order of its fields, then of
+// its checks.
 func (m *Mapper) Map(rows *Rows, out *Mapped) {
 	broken := rows.Broken
 	for i := range rows.Len() {
@@ -259,6 +304,13 @@ func (m *Mapper) Map(rows *Rows, out *Mapped) {
 		}
 		m.mapRow(rows.Row(i), &at, out)
 	}
+}
+
+// Finish appends the records whose rows were still being gathered. It comes after
+// the last batch of an object.
+func (m *Mapper) Finish(out *Mapped) {
+	m.flush(out)
+	m.gathering = gathering{most: m.gathering.most}
 }
 
 // place is where a row stands, for what is said of it.
@@ -284,10 +336,18 @@ func (m *Mapper) rejectRow(at *place, column, rule string, out *Mapped) {
 
 // mapRow reads what the row tells and then each form it feeds.
 func (m *Mapper) mapRow(row [][]byte, at *place, out *Mapped) {
-	feeds, visits := false, false
+	for _, p := range m.computed {
+		p.expr.evaluate(row)
+	}
+	if key := m.undecided(true); key != "" {
+		m.rejectRow(at, key, ruleExpr, out)
+		return
+	}
+	feeds, visits, pivots := false, false, false
 	for i := range m.forms {
-		if f := &m.forms[i]; f.fedBy(row) {
-			feeds, visits = true, visits || !f.form.Log
+		f := &m.forms[i]
+		if f.fed = f.fedBy(row); f.fed {
+			feeds, visits, pivots = true, visits || !f.form.Log, pivots || f.pivot != nil
 		}
 	}
 	if !feeds {
@@ -295,25 +355,43 @@ func (m *Mapper) mapRow(row [][]byte, at *place, out *Mapped) {
 		return
 	}
 	told, fault := m.tell(row, visits)
-	if at.site = told.site; fault.rule != "" {
+	at.site = told.site
+	if fault.rule == "" && pivots {
+		fault.rule = m.follows(told.identity, out)
+	}
+	if fault.rule != "" {
 		m.rejectRow(at, fault.column, fault.rule, out)
 		return
 	}
 	out.Counts.Mapped++
 	for i := range m.forms {
-		if f := &m.forms[i]; f.fedBy(row) {
+		switch f := &m.forms[i]; {
+		case !f.fed:
+		case f.pivot != nil:
+			m.gather(f, row, &told, at, out)
+		default:
 			m.mapForm(f, row, &told, at, out)
 		}
 	}
 }
 
+// undecided is the key of an expression that could not be evaluated for the row,
+// of those that say what it feeds, or of those that say what it tells.
+func (m *Mapper) undecided(when bool) string {
+	for _, d := range m.deciding {
+		if d.when == when && d.pick.expr.failed {
+			return d.key
+		}
+	}
+	return ""
+}
+
 func (f *formMap) fedBy(row [][]byte) bool {
-	if !f.when.mapped {
-		return true
+	if f.when.mapped {
+		text, _ := f.when.take(row)
+		if len(text) == 0 || f.whenValues != nil && !f.whenValues[string(text)] {
+			return false
+		}
 	}
-	text, _ := f.when.take(row)
-	if f.whenValues == nil {
-		return len(text) > 0
-	}
-	return f.whenValues[string(text)]
+	return f.pivot == nil || f.pivot.takes(row)
 }

@@ -80,7 +80,8 @@ func mapping(t testing.TB, s *study.Study, src *study.Source, rows ...string) *M
 		t.Fatal(problems)
 	}
 	columns := []string{"PID", "SITE", "FORM", "VISIT", "DATE", "DAY", "PLANNED", "BASE", "REASON", "MODIFIED", "ENTERED", "AUTHOR", "WITHDRAWN",
-		"EYE", "VA", "IOP", "NOTES", "DONE", "CONSENT", "AE_ID", "GRADE", "MRN", "SPARE"}
+		"EYE", "VA", "IOP", "NOTES", "DONE", "CONSENT", "AE_ID", "GRADE", "MRN", "SPARE",
+		"REPEAT", "STATUS", "SINCE", "WHY", "GONE", "CODE", "RESULT"}
 	if err := m.Bind(columns); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +102,7 @@ func mapping(t testing.TB, s *study.Study, src *study.Source, rows ...string) *M
 	}
 	out := &Mapped{}
 	m.Map(batch, out)
+	m.Finish(out)
 	// The batch is only valid until the next one: nothing may hang on to it.
 	for _, c := range batch.Cells {
 		for i := range c {
@@ -155,7 +157,7 @@ func TestMapRecord(t *testing.T) {
 		Visit: study.VisitRef{Key: "baseline", Type: 0, Actual: study.ExactDate(first), Planned: planned,
 			Declared: study.ExactDate(first), Reason: true},
 		Modified: time.Date(2026, 1, 2, 2, 4, 5, 123456000, time.UTC), Entered: entered, Withdrawn: withdrawn,
-		Consented: study.NoDate, Answers: packed("R", "etdrs:44", "0", study.SealedMark, "false"),
+		Consented: study.NoDate, StatusOn: study.NoDate, Answers: packed("R", "etdrs:44", "0", study.SealedMark, "false"), Findings: "iop_seen:check:note",
 		Private: []study.PrivateItem{{Field: 3, Text: "café "}, {Field: study.PrivateReason, Text: "snow"}, {Field: study.PrivateAuthor, Text: "Dr Who"}}}
 	if fmt.Sprintf("%#v", d) != fmt.Sprintf("%#v", want) {
 		t.Errorf("draft\n%#v; want\n%#v", d, want)

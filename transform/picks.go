@@ -1,7 +1,9 @@
 package transform
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"time"
 
@@ -12,10 +14,13 @@ import (
 
 // pick is a study.Pick bound to the columns of an object.
 type pick struct {
-	column   string // "" = a constant, or nothing at all
-	index    int    // of the column
+	column   string // "" = an expression, a constant, or nothing at all
+	index    int    // of the column; absent where the object may lack it and does
 	constant []byte
+	expr     *expression // used where there is neither column nor constant
+	problem  string      // with the expression; "" = none
 	mapped   bool
+	trim     bool
 	values   map[string][]byte // recoding of source codes
 	missing  map[string]string // source code → missing reason
 	layout   layout
@@ -23,11 +28,19 @@ type pick struct {
 	days     memory[study.PartialDate] // of visit dates; unknown = invalid
 }
 
-func newPick(p study.Pick) pick {
-	b := pick{column: p.Column, mapped: p.Mapped(), missing: normalKeys(p.Missing), layout: newLayout(p.Format),
-		scale: p.Scale, days: memory[study.PartialDate]{}}
-	if p.Column == "" && p.Value != "" {
+// absent is the index of a column that the object does not have.
+const absent = -1
+
+// newPick prepares p; mark is the decimal mark of the source.
+func newPick(p study.Pick, mark byte) pick {
+	b := pick{column: p.Column, mapped: p.Mapped(), trim: p.Trim, missing: normalKeys(p.Missing),
+		layout: newLayout(p.Format), scale: p.Scale}
+	switch {
+	case p.Column != "":
+	case p.Value != "":
 		b.constant = norm.NFC.Bytes([]byte(p.Value))
+	case p.Expr != "" && !p.Const:
+		b.expr, b.problem = newExpression(p.Expr, mark)
 	}
 	if len(p.Values) > 0 {
 		b.values = make(map[string][]byte, len(p.Values))
@@ -49,20 +62,61 @@ func normalKeys(m map[string]string) map[string]string {
 // take returns the text that the pick gives for a row, in NFC and recoded; nil
 // when there is none, then with the reason if the source codes one.
 func (p *pick) take(row [][]byte) (text []byte, reason string) {
-	text = p.constant
-	if p.column != "" {
+	switch {
+	case p.index == absent:
+		return nil, reasonNotAsked
+	case p.column != "":
 		text = row[p.index]
+	case p.expr != nil:
+		text = p.expr.text
+	default:
+		text = p.constant
+	}
+	return p.refine(text)
+}
+
+// failed reports whether the pick is computed and could not be, for the row
+// evaluated last. Where a column is missing and that is tolerated, it is missing.
+func (p *pick) failed() bool { return p.expr != nil && p.expr.failed && p.index != absent }
+
+// refine makes of a cell what the pick says: trimmed, in NFC, told apart from
+// missing codes, recoded.
+func (p *pick) refine(text []byte) (refined []byte, reason string) {
+	if p.trim {
+		text = bytes.TrimSpace(text)
 	}
 	if len(text) == 0 {
 		return nil, ""
 	}
-	text = norm.NFC.Bytes(text) // text itself where it is NFC already
+	if !isASCII(text) {
+		text = norm.NFC.Bytes(text) // text itself where it is NFC already
+	}
 	if len(p.missing) > 0 {
 		if reason, ok := p.missing[string(text)]; ok {
 			return nil, reason
 		}
 	}
-	return p.recode(text), ""
+	if len(p.values) > 0 {
+		if text = p.recode(text); len(text) == 0 {
+			return nil, ""
+		}
+	}
+	return text, ""
+}
+
+// isASCII reports whether text is in NFC for sure, as almost all of it is.
+func isASCII(text []byte) bool {
+	for ; len(text) >= 8; text = text[8:] {
+		if binary.LittleEndian.Uint64(text)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	for _, c := range text {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *pick) recode(text []byte) []byte {
@@ -140,29 +194,55 @@ func (l layout) instant(text []byte, loc *time.Location) (time.Time, bool) {
 
 // memory remembers what repeats in a file, such as dates, sites and keys, so
 // that it is parsed and allocated once. It forgets everything when it grows
-// beyond maxMemory entries.
-type memory[V any] map[string]V
+// beyond maxMemory entries. What comes twice in a row is not even looked up.
+type memory[V any] struct {
+	known map[string]remembered[V]
+	last  remembered[V]
+}
+
+type remembered[V any] struct {
+	text  string
+	value V
+}
 
 const maxMemory = 1 << 14
 
-func (m memory[V]) keep(key string, value V) V {
-	if len(m) >= maxMemory {
-		clear(m)
+// recall returns what as made of b, or makes it.
+func (m *memory[V]) recall(b []byte, as func(string) V) V {
+	if len(b) > 0 && string(b) == m.last.text {
+		return m.last.value
 	}
-	m[key] = value
-	return value
+	r, ok := m.known[string(b)]
+	if !ok {
+		if m.known == nil {
+			m.known = map[string]remembered[V]{}
+		}
+		if len(m.known) >= maxMemory {
+			clear(m.known)
+		}
+		s := string(b)
+		r = remembered[V]{s, as(s)}
+		m.known[s] = r
+	}
+	m.last = r
+	return r.value
 }
+
+// texts shares equal strings.
+type texts map[string]string
 
 // intern returns b as a string that equal texts share.
-func (m memory[V]) intern(b []byte, as func(string) V) V {
-	if v, ok := m[string(b)]; ok {
-		return v
+func (t texts) intern(b []byte) string {
+	if s, ok := t[string(b)]; ok || len(b) == 0 {
+		return s
+	}
+	if len(t) >= maxMemory {
+		clear(t)
 	}
 	s := string(b)
-	return m.keep(s, as(s))
+	t[s] = s
+	return s
 }
-
-func same(s string) string { return s }
 
 // isCode reports whether text is short and plain enough to stand in the research
 // schema as the source wrote it.
@@ -180,6 +260,17 @@ func isCode(text []byte, most int) bool {
 func fingerprint(dst, text []byte) []byte {
 	sum := sha256.Sum256(text)
 	return hex.AppendEncode(append(dst, "u:"...), sum[:6])
+}
+
+// maxCode is the length of a code in a key.
+const maxCode = 40
+
+// appendCode appends text to a key as it is where it is a code, else its fingerprint.
+func appendCode(key, text []byte) []byte {
+	if isCode(text, maxCode) {
+		return append(key, text...)
+	}
+	return fingerprint(key, text)
 }
 
 // name is what rejections call the pick: its column in the object, or its key in

@@ -1,7 +1,6 @@
 package transform
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,6 +14,7 @@ const (
 	ruleVisit       = "visit_missing"
 	ruleVisitDay    = "visit_day_invalid"
 	ruleModified    = "modified_invalid"
+	ruleStatus      = "status_unknown"
 	ruleCheck       = "check"
 )
 
@@ -26,11 +26,20 @@ type fault struct{ rule, column string }
 
 // told is what a row tells, whatever its forms.
 type told struct {
-	identity, site     string
-	visit              study.VisitRef
-	modified           time.Time
-	entered, withdrawn study.Date
-	reason, author     []byte
+	identity, site               string
+	visit                        study.VisitRef
+	modified                     time.Time
+	entered, withdrawn, statusOn study.Date
+	status                       study.ParticipantStatus
+	change                       study.ChangeReason
+	removed                      bool
+	reason, author, changeReason []byte
+}
+
+// statuses of participants, by what a recoded column says.
+var statuses = map[string]study.ParticipantStatus{
+	string(study.Screening): study.Screening, string(study.ScreenFailure): study.ScreenFailure, string(study.Enrolled): study.Enrolled,
+	string(study.Finished): study.Finished, string(study.Withdrew): study.Withdrew, string(study.Lost): study.Lost, string(study.Died): study.Died,
 }
 
 // tell reads the participant and the facts of a row; visits says whether it
@@ -39,8 +48,11 @@ func (m *Mapper) tell(row [][]byte, visits bool) (t told, wrong fault) {
 	r := &m.row
 	t.visit.Type, t.visit.Unsaid = -1, r.unsaid
 	site, _ := r.site.take(row)
-	if t.site = m.texts.intern(site, same); site != nil && !isCode(site, 32) {
+	if t.site = m.texts.intern(site); site != nil && !isCode(site, 32) {
 		return told{}, fault{ruleSite, r.site.name("site")}
+	}
+	if key := m.undecided(false); key != "" {
+		return t, fault{ruleExpr, key}
 	}
 	identity, _ := r.participant.take(row)
 	if identity == nil {
@@ -50,28 +62,60 @@ func (m *Mapper) tell(row [][]byte, visits bool) (t told, wrong fault) {
 		m.identity = string(identity)
 	}
 	t.identity = m.identity
-	if text, _ := r.modified.take(row); text != nil {
-		at, ok := r.modified.layout.instant(text, m.loc)
-		if !ok {
-			return t, fault{ruleModified, r.modified.name("modified")}
-		}
-		t.modified = at.Truncate(time.Microsecond)
+	if wrong = m.history(row, &t); wrong.rule != "" {
+		return t, wrong
 	}
-	var entered, withdrawn study.PartialDate
-	if !m.day(&r.entered, row, &entered) {
-		return t, fault{ruleDate, r.entered.name("entered")}
-	}
-	if !m.day(&r.withdrawn, row, &withdrawn) {
-		return t, fault{ruleDate, r.withdrawn.name("withdrawal")}
-	}
-	t.entered, t.withdrawn = exact(entered), exact(withdrawn)
-	t.author, _ = r.author.take(row)
 	if visits {
 		t.reason, _ = r.reason.take(row)
 		t.visit.Reason = t.reason != nil
 		wrong = m.visitOf(row, &t.visit)
 	}
 	return t, wrong
+}
+
+// history reads when, by whom and why a row was changed, and where its
+// participant stands.
+func (m *Mapper) history(row [][]byte, t *told) fault {
+	r := &m.row
+	if text, _ := r.modified.take(row); text != nil {
+		read := m.modified.recall(text, func(s string) instant {
+			at, ok := r.modified.layout.instant([]byte(s), m.loc)
+			return instant{at.Truncate(time.Microsecond), ok}
+		})
+		if t.modified = read.at; !read.ok {
+			return fault{ruleModified, r.modified.name("modified")}
+		}
+	}
+	var entered, withdrawn, statusOn study.PartialDate
+	switch {
+	case !m.day(&r.entered, row, &entered):
+		return fault{ruleDate, r.entered.name("entered")}
+	case !m.day(&r.withdrawn, row, &withdrawn):
+		return fault{ruleDate, r.withdrawn.name("withdrawal")}
+	case !m.day(&r.statusOn, row, &statusOn):
+		return fault{ruleDate, r.statusOn.name("status_date")}
+	}
+	t.entered, t.withdrawn, t.statusOn = exact(entered), exact(withdrawn), exact(statusOn)
+	t.author, _ = r.author.take(row)
+	if r.status.mapped {
+		if text, _ := r.status.take(row); text != nil {
+			status, ok := statuses[string(text)]
+			if t.status = status; !ok {
+				return fault{ruleStatus, r.status.name("status")}
+			}
+		}
+	}
+	if r.change.mapped {
+		t.change = study.ChangeUnexplained
+		if t.changeReason, _ = r.change.take(row); t.changeReason != nil {
+			t.change = study.ChangeExplained
+		}
+	}
+	if r.deleted.mapped {
+		text, _ := r.deleted.take(row)
+		t.removed = text != nil && (r.deletedValues == nil || r.deletedValues[string(text)])
+	}
+	return fault{}
 }
 
 func exact(p study.PartialDate) study.Date {
@@ -87,7 +131,7 @@ func (m *Mapper) day(p *pick, row [][]byte, to *study.PartialDate) bool {
 	if text == nil {
 		return true
 	}
-	*to = p.days.intern(text, func(s string) study.PartialDate {
+	*to = p.days.recall(text, func(s string) study.PartialDate {
 		d, _ := p.layout.day(s, m.loc)
 		return d
 	})
@@ -117,26 +161,45 @@ func (m *Mapper) visitOf(row [][]byte, v *study.VisitRef) fault {
 		if !v.Actual.Known() {
 			return fault{ruleVisit, r.visit.name("visit")}
 		}
-		v.Key = m.visitKey([]byte("d:"), v.Actual, true)
+		v.Key = m.visitKey([]byte("d:"), row, v.Actual)
 		return fault{}
 	}
 	if i, ok := r.types[string(source)]; ok {
-		v.Key, v.Type = m.study.Visits[i].Name, i
+		return m.named(i, row, v)
+	}
+	return m.unnamed(source, row, v)
+}
+
+// named keys a visit of a type of the protocol: by the type's name, and where the
+// type repeats by the source's repeat too, or else by date.
+func (m *Mapper) named(i int, row [][]byte, v *study.VisitRef) fault {
+	t := &m.study.Visits[i]
+	v.Key, v.Type = t.Name, i
+	if !t.Repeats {
 		return fault{}
 	}
-	m.unnamed(source, v)
+	key := append(append(m.record.key[:0], t.Name...), '/')
+	repeat, _ := m.row.repeat.take(row)
+	switch {
+	case repeat != nil:
+		key = appendCode(key, repeat)
+	case v.Actual.Known():
+		key = m.appendDay(key, v.Actual)
+	default:
+		return fault{ruleVisit, m.row.repeat.name("visit.repeat")}
+	}
+	m.record.key, v.Key = key, m.texts.intern(key)
 	return fault{}
 }
 
 // unnamed keys a visit that is no visit type by name. A number stands in the key
 // as it is; any other text of the source does not enter the research schema.
-func (m *Mapper) unnamed(source []byte, v *study.VisitRef) {
+func (m *Mapper) unnamed(source []byte, row [][]byte, v *study.VisitRef) fault {
 	key := m.record.key[:0]
 	if m.row.by == "number" {
 		number, _, _, ok := appendNumber(append(key, "n:"...), source, '.')
 		if i, is := m.row.types[string(number[min(2, len(number)):])]; ok && is {
-			v.Key, v.Type = m.study.Visits[i].Name, i
-			return
+			return m.named(i, row, v)
 		}
 		if ok && len(number) <= 10 {
 			key = number
@@ -145,178 +208,28 @@ func (m *Mapper) unnamed(source []byte, v *study.VisitRef) {
 	if len(key) == 0 {
 		key = fingerprint(key, source)
 	}
-	v.Key = m.visitKey(append(key, '/'), v.Actual, v.Actual.Known())
+	v.Key = m.visitKey(append(key, '/'), row, v.Actual)
+	return fault{}
 }
 
-// visitKey appends the visit's date, or day in a relative calendar, to key.
-func (m *Mapper) visitKey(key []byte, on study.PartialDate, known bool) string {
-	switch {
-	case !known:
-	case m.study.Relative:
-		key = strconv.AppendInt(key, int64(on.First()), 10)
-	default:
-		key = append(key, on.String()...)
+// visitKey appends to key the visit's date and what the source tells visits of
+// one date apart by.
+func (m *Mapper) visitKey(key []byte, row [][]byte, on study.PartialDate) string {
+	if on.Known() {
+		key = m.appendDay(key, on)
 	}
-	return m.texts.intern(key, same)
-}
-
-// record is the scratch of the record being built.
-type record struct {
-	answers, missing, findings, key []byte
-	values                          [][]byte // packed value by field, nil = missing; before sealing
-	private                         []study.PrivateItem
-	rejected                        bool
-}
-
-// mapForm builds the record of one form from a row, or its rejections.
-func (m *Mapper) mapForm(f *formMap, row [][]byte, t *told, at *place, out *Mapped) {
-	out.Counts.Produced++
-	r := &m.record
-	*r = record{answers: r.answers[:0], missing: r.missing[:0], findings: r.findings[:0], key: r.key,
-		values: r.values[:0], private: r.private[:0]}
-	for i := range f.fields {
-		if i > 0 {
-			r.answers = append(r.answers, study.FieldSeparator)
-		}
-		m.mapField(f, i, row, at, out)
-	}
-	occurrence := m.occurrenceOf(f, row, at, out)
-	if len(f.checks) > 0 && !r.rejected {
-		m.check(f, at, out)
-	}
-	if r.rejected {
-		out.Counts.Quarantined++
-		return
-	}
-	d := study.Draft{Ordinal: at.ordinal, Line: at.line, Identity: t.identity, Site: t.site,
-		Form: f.index, Occurrence: occurrence, Visit: study.VisitRef{Type: -1},
-		Modified: t.modified, Entered: t.entered, Withdrawn: t.withdrawn, Consented: study.NoDate,
-		Answers: string(r.answers), Missing: m.texts.intern(r.missing, same), Findings: m.texts.intern(r.findings, same)}
-	if !f.form.Log {
-		d.Visit = t.visit
-		r.seal(study.PrivateReason, t.reason)
-	}
-	r.seal(study.PrivateAuthor, t.author)
-	if len(r.private) > 0 {
-		d.Private = slices.Clone(r.private)
-	}
-	if f.consent >= 0 {
-		d.Consented, _ = study.ParseDate(string(r.values[f.consent]))
-	}
-	if m.keepRaw {
-		d.Raw = at.keep()
-	}
-	out.Drafts = append(out.Drafts, d)
-}
-
-// seal sets text apart for the vault.
-func (r *record) seal(field int, text []byte) {
-	if text != nil {
-		r.private = append(r.private, study.PrivateItem{Field: field, Text: string(text)})
-	}
-}
-
-// mapField packs the value of field i, or why there is none.
-func (m *Mapper) mapField(f *formMap, i int, row [][]byte, at *place, out *Mapped) {
-	r, field := &m.record, &f.fields[i]
-	text, reason := field.pick.take(row)
-	if text == nil {
-		r.values = append(r.values, nil)
-		r.answers = append(r.answers, study.MissingMark...)
-		switch {
-		case i == f.repeats:
-			m.reject(f, field.field.Name, ruleRequired, at, out)
-		case reason != "":
-			r.missing = strconv.AppendInt(separate(r.missing), int64(i), 10)
-			r.missing = append(append(r.missing, '='), reason...)
-		case field.field.Required:
-			r.find(field.field.Name, ruleRequired)
-		}
-		return
-	}
-	start := len(r.answers)
-	packed, reject, finding := field.read(r.answers, text)
-	r.answers = packed
-	value := packed[start:len(packed):len(packed)]
-	if reject != "" {
-		m.reject(f, field.field.Name, reject, at, out)
-	}
-	if finding != "" {
-		r.find(field.field.Name, finding)
-	}
-	if field.sealed {
-		item := study.PrivateItem{Field: i, Text: string(value)}
-		r.private = append(r.private, item)
-		value = []byte(item.Text)
-		r.answers = append(r.answers[:start], study.SealedMark...)
-	}
-	r.values = append(r.values, value)
-}
-
-func separate(list []byte) []byte {
-	if len(list) > 0 {
-		list = append(list, ',')
-	}
-	return list
-}
-
-// find notes a finding of the record.
-func (r *record) find(name, rule string) {
-	r.findings = append(separate(r.findings), name...)
-	r.findings = append(append(r.findings, ':'), rule...)
-}
-
-// reject quarantines the record. The first rejection stands for the record in
-// the counts, further ones say what else is wrong.
-func (m *Mapper) reject(f *formMap, field, rule string, at *place, out *Mapped) {
-	records := 1
-	if m.record.rejected {
-		records = 0
-	}
-	m.record.rejected = true
-	out.Rejections = append(out.Rejections, study.Rejection{Ordinal: at.ordinal, Line: at.line, Site: at.site,
-		Form: f.form.Name, Field: field, Rule: rule, Records: records, Raw: at.keep()})
-}
-
-// occurrenceOf is the source's own repeat, else the repeats field's value, else
-// "1". A repeat that is no plain code does not enter the research schema.
-func (m *Mapper) occurrenceOf(f *formMap, row [][]byte, at *place, out *Mapped) string {
-	var text []byte
-	switch {
-	case f.occurrence.mapped:
-		if text, _ = f.occurrence.take(row); text == nil {
-			m.reject(f, f.occurrence.name("occurrence"), ruleRequired, at, out)
-			return ""
-		}
-	case f.repeats >= 0:
-		text = m.record.values[f.repeats]
-	default:
-		return "1"
-	}
-	if !isCode(text, 40) {
-		m.record.key = fingerprint(m.record.key[:0], text)
-		text = m.record.key
-	}
-	return m.texts.intern(text, same)
-}
-
-// check runs the cross-field checks of a form over the record.
-func (m *Mapper) check(f *formMap, at *place, out *Mapped) {
-	for i := range f.checks {
-		c := &f.checks[i]
-		if m.checker.passes(c, f.form, m.record.values) {
-			continue
-		}
-		switch c.severity {
-		case study.Reject:
-			m.reject(f, c.name, ruleCheck, at, out)
-		case study.Note:
-			if out.Notes == nil {
-				out.Notes = map[string]int64{}
-			}
-			out.Notes[f.form.Name+"."+c.name]++
-		default:
-			m.record.find(c.name, ruleCheck)
+	if m.row.repeat.mapped {
+		if repeat, _ := m.row.repeat.take(row); repeat != nil {
+			key = appendCode(append(key, '#'), repeat)
 		}
 	}
+	return m.texts.intern(key)
+}
+
+// appendDay appends a date, or its day in a relative calendar.
+func (m *Mapper) appendDay(key []byte, on study.PartialDate) []byte {
+	if m.study.Relative {
+		return strconv.AppendInt(key, int64(on.First()), 10)
+	}
+	return append(key, on.String()...)
 }

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,7 +12,9 @@ import (
 	"longitude/study"
 )
 
-// Rules of values. The first group rejects the record, the second flags it.
+// Rules of values. The first group says that a text is no value of the field: it
+// rejects the record, unless the field's severity is another. The second flags
+// the record, or rejects it, or only counts.
 const (
 	ruleInteger  = "integer_invalid"
 	ruleDecimal  = "decimal_invalid"
@@ -21,6 +24,9 @@ const (
 	ruleTime     = "time_invalid"
 	ruleChoice   = "choice_unknown"
 	ruleAcuity   = "acuity_invalid"
+
+	ruleUnitInexact = "unit_inexact" // an integer is none any more in the field's unit
+	ruleExpr        = "expr_failed"  // an expression could not be evaluated for the row
 
 	ruleRequired = "required"
 	ruleRange    = "range"
@@ -42,26 +48,133 @@ type fieldMap struct {
 	sealed   bool
 	mark     byte // decimal mark
 	loc      *time.Location
-	codes    map[string]int // choice code → place in the list
+	codes    codeList            // of choice and choices
+	severity study.FieldSeverity // no part of it ""
 	pattern  *regexp.Regexp
-	min, max []byte
-	known    memory[reading] // of dates and acuity, which repeat and take long to read
+	bounds   bounds
+	scaling  *scaling        // nil: the source measures in the field's unit
+	known    memory[reading] // of dates, acuity and converted numbers, which repeat and take long to read
 	picked   []int           // scratch of choices
 }
 
 // reading is what a source text was read as.
-type reading struct{ packed, finding string } // packed "" = invalid
+type reading struct{ packed, invalid, finding string }
+
+// codeList finds the place of a code. Most lists are short enough to look through.
+type codeList struct {
+	codes []string
+	index map[string]int // nil: few
+}
+
+const fewCodes = 8
+
+func newCodeList(choices []study.ChoiceItem) (l codeList) {
+	for _, c := range choices {
+		l.codes = append(l.codes, c.Code)
+	}
+	if len(l.codes) > fewCodes {
+		l.index = make(map[string]int, len(l.codes))
+		for i, c := range l.codes {
+			l.index[c] = i
+		}
+	}
+	return l
+}
+
+func (l *codeList) find(code []byte) (place int, ok bool) {
+	if l.index != nil {
+		place, ok = l.index[string(code)]
+		return place, ok
+	}
+	for i, c := range l.codes {
+		if string(code) == c {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// bounds is a range in canonical text; an empty end is no end, an open one is
+// itself outside.
+type bounds struct {
+	min, max         []byte
+	minOpen, maxOpen bool
+}
+
+// hold reports whether v is inside.
+func (b *bounds) hold(compare func(a, b []byte) int, v []byte) bool { return b.span(compare, v, v) }
+
+// span reports whether any of the values from first to last may be inside.
+func (b *bounds) span(compare func(a, b []byte) int, first, last []byte) bool {
+	if len(b.min) > 0 {
+		if n := compare(last, b.min); n < 0 || n == 0 && b.minOpen {
+			return false
+		}
+	}
+	if len(b.max) > 0 {
+		if n := compare(first, b.max); n > 0 || n == 0 && b.maxOpen {
+			return false
+		}
+	}
+	return true
+}
+
+// severities fills in what a value does that breaks a rule of which nothing is said.
+func severities(s study.FieldSeverity) study.FieldSeverity {
+	for _, rejects := range []*study.Severity{&s.Type, &s.Choice} {
+		*rejects = cmp.Or(*rejects, study.Reject)
+	}
+	for _, flags := range []*study.Severity{&s.Required, &s.Range, &s.Pattern} {
+		*flags = cmp.Or(*flags, study.Flag)
+	}
+	return s
+}
+
+// weight is what a value does that breaks a rule.
+func (f *fieldMap) weight(rule string) study.Severity {
+	switch rule {
+	case ruleChoice:
+		return f.severity.Choice
+	case ruleRequired:
+		return f.severity.Required
+	case ruleRange:
+		return f.severity.Range
+	case rulePattern:
+		return f.severity.Pattern
+	case rulePrecision:
+		if f.field.Type == study.DateTime {
+			return study.Flag
+		}
+	}
+	return f.severity.Type
+}
+
+// bears reports whether the field has a value although it breaks the rule.
+func (f *fieldMap) bears(rule string) bool {
+	return rule == ruleRange || rule == rulePattern || rule == rulePrecision && f.field.Type == study.DateTime
+}
 
 // newFieldMap compiles a field; problem says what is wrong with its definition.
 func newFieldMap(f *study.Field, p study.Pick, mark byte, loc *time.Location) (m fieldMap, problem string) {
-	m = fieldMap{field: f, pick: newPick(p), sealed: f.Sealed(), mark: mark, loc: loc, known: memory[reading]{}}
+	m = fieldMap{field: f, pick: newPick(p, mark), sealed: f.Sealed(), mark: mark, loc: loc, severity: severities(f.Severity),
+		bounds: bounds{[]byte(f.Min), []byte(f.Max), f.MinOpen, f.MaxOpen}}
+	if m.pick.problem != "" {
+		return m, m.pick.problem
+	}
 	if f.Type == study.Choice || f.Type == study.Choices {
-		m.codes = make(map[string]int, len(f.Choices))
-		for i, c := range f.Choices {
+		m.codes = newCodeList(f.Choices)
+		for _, c := range f.Choices {
 			if f.Type == study.Choices && strings.ContainsAny(c.Code, ",|") {
 				return m, "a code of choices holds a comma or a bar, which separate them"
 			}
-			m.codes[c.Code] = i
+		}
+	}
+	if p.Unit != "" {
+		if f.Type != study.Integer && f.Type != study.Decimal {
+			return m, "only numbers are converted between units"
+		}
+		if m.scaling, problem = newScaling(p.Unit, f.Unit); problem != "" {
+			return m, problem
 		}
 	}
 	if p.Scale != "" && !slices.Contains(study.AcuityScales, p.Scale) {
@@ -74,9 +187,8 @@ func newFieldMap(f *study.Field, p study.Pick, mark byte, loc *time.Location) (m
 		}
 		m.pattern = re
 	}
-	m.min, m.max = []byte(f.Min), []byte(f.Max)
 	if f.Type == study.Integer || f.Type == study.Decimal || f.Type == study.Acuity {
-		for _, end := range []*[]byte{&m.min, &m.max} {
+		for _, end := range []*[]byte{&m.bounds.min, &m.bounds.max} {
 			if len(*end) == 0 {
 				continue
 			}
@@ -93,56 +205,59 @@ func newFieldMap(f *study.Field, p study.Pick, mark byte, loc *time.Location) (m
 	return m, ""
 }
 
-// read appends the packed form of text to dst. reject is the rule of a value
+// read appends the packed form of text to dst. invalid is the rule of a value
 // that is not of the field's type, finding that of one outside its bounds.
-func (f *fieldMap) read(dst, text []byte) (packed []byte, reject, finding string) {
+func (f *fieldMap) read(dst, text []byte) (packed []byte, invalid, finding string) {
 	start := len(dst)
+	if f.scaling != nil {
+		return f.recall(dst, text, f.converted)
+	}
 	switch f.field.Type {
 	case study.Integer:
-		if dst, reject = f.integer(dst, text); reject == "" && !within(compareNumbers, dst[start:], f.min, f.max) {
-			finding = ruleRange
-		}
+		dst, invalid = f.integer(dst, text)
+		return dst, invalid, f.ranged(compareNumbers, dst[start:], invalid)
 	case study.Decimal:
-		if dst, reject = f.decimal(dst, text); reject == "" && !within(compareNumbers, dst[start:], f.min, f.max) {
-			finding = ruleRange
-		}
+		dst, invalid = f.decimal(dst, text)
+		return dst, invalid, f.ranged(compareNumbers, dst[start:], invalid)
 	case study.Boolean:
-		dst, reject = appendBoolean(dst, text)
+		dst, invalid = appendBoolean(dst, text)
+		return dst, invalid, ""
 	case study.DateType:
-		dst, reject, finding = f.recall(dst, text, f.date, ruleDate)
+		return f.recall(dst, text, f.date)
 	case study.DateTime:
-		if dst, reject, finding = f.datetime(dst, text); reject == "" && !within(comparePrefix, dst[start:], f.min, f.max) {
-			finding = ruleRange
-		}
+		dst, invalid, finding = f.datetime(dst, text)
+		return dst, invalid, cmp.Or(f.ranged(comparePrefix, dst[start:], invalid), finding)
 	case study.TimeType:
-		if dst, reject = f.time(dst, text); reject == "" && !within(comparePrefix, dst[start:], f.min, f.max) {
-			finding = ruleRange
-		}
+		dst, invalid = f.time(dst, text)
+		return dst, invalid, f.ranged(comparePrefix, dst[start:], invalid)
 	case study.Choice:
-		if _, ok := f.codes[string(text)]; !ok {
+		if _, ok := f.codes.find(text); !ok {
 			return dst, ruleChoice, ""
 		}
-		dst = append(dst, text...)
 	case study.Choices:
-		dst, reject = f.choices(dst, text)
+		dst, invalid = f.choices(dst, text)
+		return dst, invalid, ""
 	case study.Acuity:
-		dst, reject, finding = f.recall(dst, text, f.acuity, ruleAcuity)
-	default: // text and file are sealed as they are
-		dst = append(dst, text...)
+		return f.recall(dst, text, f.acuity)
 	}
-	if reject == "" && f.pattern != nil && !f.pattern.Match(dst[start:]) {
-		finding = rulePattern
-	}
-	return dst, reject, finding
+	return append(dst, text...), "", "" // text and file are sealed as they are
 }
 
-// recall appends what text was read as before, or reads it.
-func (f *fieldMap) recall(dst, text []byte, read func(string) reading, invalid string) (packed []byte, reject, finding string) {
-	r := f.known.intern(text, read)
-	if r.packed == "" {
-		return dst, invalid, ""
+// ranged is the finding of a valid value outside the range.
+func (f *fieldMap) ranged(compare func(a, b []byte) int, value []byte, invalid string) string {
+	if invalid != "" || f.bounds.hold(compare, value) {
+		return ""
 	}
-	return append(dst, r.packed...), "", r.finding
+	return ruleRange
+}
+
+// matches reports whether a packed value is what the field's pattern says.
+func (f *fieldMap) matches(value []byte) bool { return f.pattern == nil || f.pattern.Match(value) }
+
+// recall appends what text was read as before, or reads it.
+func (f *fieldMap) recall(dst, text []byte, read func(string) reading) (packed []byte, invalid, finding string) {
+	r := f.known.recall(text, read)
+	return append(dst, r.packed...), r.invalid, r.finding
 }
 
 func (f *fieldMap) integer(dst, text []byte) ([]byte, string) {
@@ -232,11 +347,6 @@ func compareNumbers(a, b []byte) int {
 // comparePrefix orders ISO texts as far as the bound b is precise.
 func comparePrefix(a, b []byte) int { return bytes.Compare(a[:min(len(a), len(b))], b) }
 
-// within reports low <= v <= high; an empty bound is open.
-func within(compare func(a, b []byte) int, v, low, high []byte) bool {
-	return (len(low) == 0 || compare(v, low) >= 0) && (len(high) == 0 || compare(v, high) <= 0)
-}
-
 func appendBoolean(dst, text []byte) ([]byte, string) {
 	for _, w := range booleans {
 		if bytes.EqualFold(text, w.word) {
@@ -256,14 +366,16 @@ var booleans = []struct {
 	{[]byte("y"), "true"}, {[]byte("n"), "false"},
 }
 
-func (f *fieldMap) date(text string) (r reading) {
-	d, _ := f.pick.layout.date(text, f.loc)
-	first, last := d.First().String(), d.Last().String()
+func (f *fieldMap) date(text string) reading {
+	d, ok := f.pick.layout.date(text, f.loc)
+	if !ok {
+		return reading{invalid: ruleDate}
+	}
+	r := reading{packed: d.String()}
 	// A partial date is out of range only if every day it could be is.
-	if comparePrefix([]byte(last), f.min) < 0 || len(f.max) > 0 && comparePrefix([]byte(first), f.max) > 0 {
+	if !f.bounds.span(comparePrefix, []byte(d.First().String()), []byte(d.Last().String())) {
 		r.finding = ruleRange
 	}
-	r.packed = d.String()
 	return r
 }
 
@@ -302,7 +414,7 @@ func (f *fieldMap) time(dst, text []byte) ([]byte, string) {
 func (f *fieldMap) choices(dst, text []byte) ([]byte, string) {
 	f.picked = f.picked[:0]
 	for part := range bytes.SplitSeq(text, []byte("|")) {
-		i, ok := f.codes[string(f.pick.recode(part))]
+		i, ok := f.codes.find(f.pick.recode(part))
 		if !ok {
 			return dst, ruleChoice
 		}
@@ -322,9 +434,12 @@ func (f *fieldMap) acuity(text string) (r reading) {
 	if f.mark == ',' {
 		text = strings.ReplaceAll(text, ",", ".")
 	}
-	a, _ := study.ParseAcuity(text, f.pick.scale)
+	a, ok := study.ParseAcuity(text, f.pick.scale)
+	if !ok {
+		return reading{invalid: ruleAcuity}
+	}
 	letters, ok := a.Letters()
-	if !ok && a.OffChart() == "" || ok && !within(compareNumbers, strconv.AppendInt(nil, int64(letters), 10), f.min, f.max) {
+	if !ok && a.OffChart() == "" || ok && !f.bounds.hold(compareNumbers, strconv.AppendInt(nil, int64(letters), 10)) {
 		r.finding = ruleRange // a range of acuity is in letters
 	}
 	r.packed = a.String()

