@@ -130,8 +130,8 @@ func TestDialectRows(t *testing.T) {
 		{"comment in quotes", "a,b\n\"1\n#2\",3\n#4,5\n6,7\n", hash, "1\n#2|3@2\n6|7@5"},
 		{"comment at the end", "a,b\n1,2\n#3", hash, "1|2@2"},
 		{"mark of two", "a,b\n1,2\n/3,4\n//5,6\n/", header(study.FormatSpec{Comment: "//"}), "1|2@2\n/3|4@3\n@5!column_count"},
-		{"comment longer than the buffer", "#" + strings.Repeat("x\"", maxRow) + "\r\na,b\r\n#" + strings.Repeat("y", maxRow) + "\r\n1,2\r\n", hash, "1|2@4"},
-		{"preamble longer than the buffer", strings.Repeat("x\"", maxRow) + "\r\ny\ra,b\n1,2\n", header(study.FormatSpec{SkipLines: 2}), "1|2@4"},
+		{"comment longer than the buffer", "#" + strings.Repeat("x\"", firstBuffer) + "\r\na,b\r\n#" + strings.Repeat("y", firstBuffer) + "\r\n1,2\r\n", hash, "1|2@4"},
+		{"preamble longer than the buffer", strings.Repeat("x\"", firstBuffer) + "\r\ny\ra,b\n1,2\n", header(study.FormatSpec{SkipLines: 2}), "1|2@4"},
 
 		{"trailing delimiter", "a,b,\n1,2,\n3,4,\"\"\n5,6\n7,8,9\n10,11,,\n", header(study.FormatSpec{}), "1|2@2\n3|4@3\n@4!column_count\n@5!column_count\n@6!column_count"},
 		{"trailing delimiter of rows only", "a,b\n1,2,\n", header(study.FormatSpec{}), "@2!column_count"},
