@@ -313,6 +313,9 @@ func (m *Mapper) Finish(out *Mapped) {
 	m.gathering = gathering{most: m.gathering.most}
 }
 
+// KeepRows keeps the row with each record, for a rule that may still reject it.
+func (m *Mapper) KeepRows() { m.keepRaw = true }
+
 // place is where a row stands, for what is said of it.
 type place struct {
 	ordinal, line int64
