@@ -197,3 +197,8 @@ func at(text string) time.Time {
 	}
 	return tm
 }
+
+// batchOf is the record of an object of the source that brought nothing to count.
+func batchOf(source, object string) study.BatchRecord {
+	return batch(source, object, day("2026-07-31"))
+}

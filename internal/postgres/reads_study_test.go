@@ -161,3 +161,61 @@ func TestVisitsStandInProtocolOrder(t *testing.T) {
 		t.Errorf("order %v, want %v", got, want)
 	}
 }
+
+// What a check across forms has found is data quality: it stands apart from
+// departures from the protocol.
+func TestFindingsStandApart(t *testing.T) {
+	s := open(t, amd())
+	id := lived(t, s, "A", day("2026-01-01"))
+	finding := func(detail string, visit int32, state study.DeviationState) study.DeviationVersion {
+		return study.DeviationVersion{Participant: id, Deviation: study.Deviation{DeviationKey: study.DeviationKey{Code: study.CheckFailed, VisitNo: visit, Detail: detail},
+			Kind: study.IsFinding, State: state, Evidence: "fails"}}
+	}
+	write(t, s, "a", &study.Changes{Deviations: []study.DeviationVersion{finding("acuity/R:iop_plausible", 1, study.Open), finding("acuity/L:iop_plausible", 1, study.Explained),
+		finding("events/1:2:after_baseline", 0, study.Open), finding("events/3:after_baseline", 0, study.Resolved)}})
+	got, err := s.Summary(t.Context(), "amd-obs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []status.CheckCount{{Form: "acuity", Check: "iop_plausible", Open: 1, Explained: 1}, {Form: "events", Check: "after_baseline", Open: 1}}; !slices.Equal(got.Findings, want) {
+		t.Errorf("findings %+v, want %+v", got.Findings, want)
+	}
+	if slices.ContainsFunc(got.Deviations, func(c status.CodeCount) bool { return c.Code == study.CheckFailed }) {
+		t.Errorf("deviations %+v", got.Deviations)
+	}
+	if list, err := s.Deviations(t.Context(), status.DeviationFilter{Kind: "finding", State: "open"}); err != nil || len(list) != 2 || list[0].Kind != "finding" {
+		t.Errorf("findings %+v, %v", list, err)
+	}
+	timeline, err := s.Timeline(t.Context(), "amd-obs", "A")
+	if err != nil || slices.Contains(timeline.Visits[0].Deviations, study.CheckFailed) || len(timeline.Deviations) != 7 {
+		t.Errorf("timeline %+v, %v", timeline, err)
+	}
+}
+
+func TestTimelineTellsStatusProtocolLocksAndReasons(t *testing.T) {
+	s := open(t, amd())
+	id := lived(t, s, "A", day("2026-01-01"))
+	visit := study.Visit{No: 1, Key: "key", Type: 0, Actual: study.ExactDate(day("2026-01-01")), Verdict: study.Verdict{Status: study.Completed,
+		Due: study.NoDate, WindowStart: study.NoDate, WindowEnd: study.NoDate, Protocol: 1}}
+	write(t, s, "a", &study.Changes{Visits: []study.VisitVersion{{Participant: id, Visit: visit}},
+		Participants: []study.Participant{{ID: id, Site: "site-a", Consented: study.NoDate, Withdrawn: study.NoDate, Status: study.Lost, StatusOn: day("2026-03-02")}}})
+	lock, other, lifted, unlock := decision(study.LockData), decision(study.LockData), decision(study.LockData), decision(study.UnlockData)
+	lock.Visit, other.Participant = "baseline", enrol(t, s, "B")[0]
+	decide(t, s, lock)
+	decide(t, s, other)
+	unlock.Lifts = decide(t, s, lifted)
+	decide(t, s, unlock)
+	decide(t, s, explain(id, study.Deviation{DeviationKey: study.DeviationKey{Code: study.VisitOutOfWindow, VisitNo: 4}, Evidence: "late"}))
+	got, err := s.Timeline(t.Context(), "amd-obs", "A")
+	if err != nil || got.Status != "lost" || got.StatusOn.Date != "2026-03-02" || *got.StatusOn.Day != 60 || got.Visits[0].Protocol != "3.0" || got.Visits[1].Protocol != "2.0" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if len(got.Locks) != 1 || got.Locks[0].ID != 1 || got.Locks[0].Visit != "baseline" || got.Locks[0].Reason != "illness" {
+		t.Errorf("locks %+v", got.Locks)
+	}
+	for _, d := range got.Deviations {
+		if (d.Explanation != nil) != (d.DeviationCode == study.VisitOutOfWindow) {
+			t.Errorf("%s is explained by %+v", d.DeviationCode, d.Explanation)
+		}
+	}
+}
