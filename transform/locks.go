@@ -30,7 +30,6 @@ func (j *judging) lock() {
 			j.out.Blocked[i], j.locked[i] = study.EditedAfterLock, l
 		}
 	}
-	j.known = nil // find remembers the visits it was given
 }
 
 // lockPlaced refuses what only placement shows to be locked: a new record of a
@@ -44,25 +43,23 @@ func (j *judging) lockPlaced() (any bool) {
 		if no == 0 || j.out.Blocked[i] != "" {
 			continue
 		}
-		v, n, before := j.visit(no), &j.news[i], (*study.Visit)(nil)
-		if at := j.find(j.prior.Visits, v.Key); at >= 0 {
-			before = &j.prior.Visits[at]
+		at, n := j.at(no), &j.news[i]
+		v := &j.out.Visits[at]
+		l, moved := earliest(j.lockOn(-1), j.lockOn(v.Type)), false
+		if at < len(j.prior.Visits) { // stored visits come first
+			before := &j.prior.Visits[at]
+			l, moved = earliest(l, j.lockOn(before.Type)), moves(n, before, v)
 		}
-		l := earliest(j.lockOn(-1), j.lockOn(v.Type))
-		if before != nil {
-			l = earliest(l, j.lockOn(before.Type))
-		}
-		if l > 0 && (j.changesStored(n, j.keyOf(i)) || before != nil && moves(n, before, v)) {
+		if l > 0 && (moved || j.changesStored(n, j.keyOf(i))) {
 			j.out.Blocked[i], j.locked[i], any = study.EditedAfterLock, l, true
 		}
 	}
-	j.known = nil
 	return any
 }
 
 // moves reports whether the row is why the dates of a stored visit changed.
 func moves(n *study.Record, before, now *study.Visit) bool {
-	said := func(told, was, is study.PartialDate) bool { return was != is && told != was }
+	said := func(told, was, is study.PartialDate) bool { return was != is && told == is }
 	return said(n.Visit.Actual, before.Actual, now.Actual) || said(n.Visit.Planned, before.Planned, now.Planned) ||
 		said(n.Visit.Declared, before.Declared, now.Declared)
 }

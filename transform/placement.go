@@ -373,7 +373,9 @@ func (j *judging) outside(v *study.Visit) string {
 }
 
 // visit is the visit numbered no; there must be one.
-func (j *judging) visit(no int32) *study.Visit {
+func (j *judging) visit(no int32) *study.Visit { return &j.out.Visits[j.at(no)] }
+
+func (j *judging) at(no int32) int {
 	visits := j.out.Visits
-	return &visits[sort.Search(len(visits), func(i int) bool { return visits[i].No >= no })]
+	return sort.Search(len(visits), func(i int) bool { return visits[i].No >= no })
 }

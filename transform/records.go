@@ -78,12 +78,16 @@ func (j *judging) current(versions []filed) filed {
 	if len(versions) == 1 {
 		return top
 	}
-	at, last := j.numbered(top, 0)
-	changed := int32(0)
+	at := j.numbered(top, 0)
+	last, changed := at, int32(0) // the number given last, and that of the version last changed without a reason
 	for _, next := range versions[1:] {
 		entered := earlier(top.entered, next.entered)
-		number := int32(0)
-		if number, last = j.numbered(next, last); j.replaces(next, top) {
+		number := at
+		if next.row < 0 || !j.alike(next, top) {
+			number = j.numbered(next, last)
+			last = max(last, number)
+		}
+		if j.replaces(next, top) {
 			j.hear(next.row)
 			if j.unexplained(next, top) {
 				changed = at
@@ -101,21 +105,32 @@ func (j *judging) current(versions []filed) filed {
 	return top
 }
 
-// numbered is the version number of f, and the last number given so far.
-func (j *judging) numbered(f filed, last int32) (number, now int32) {
-	number = last + 1
+// numbered is the version number of f, a new one being the next after last.
+func (j *judging) numbered(f filed, last int32) int32 {
 	if f.row < 0 {
-		number = j.prior.Versions[f.version].Version
+		return j.prior.Versions[f.version].Version
 	}
-	return number, max(number, last)
+	return last + 1
+}
+
+// alike reports whether two versions of a record say the same.
+func (j *judging) alike(a, b filed) bool {
+	x, goneX := j.content(a)
+	y, goneY := j.content(b)
+	return x == y && goneX == goneY
+}
+
+func (j *judging) content(f filed) (hash [16]byte, removed bool) {
+	if f.row >= 0 {
+		return j.news[f.row].Hash, j.news[f.row].Removed
+	}
+	return j.prior.Versions[f.version].Hash, j.prior.Versions[f.version].Removed
 }
 
 // live reports whether f is a record and not a tombstone.
 func (j *judging) live(f filed) bool {
-	if f.row >= 0 {
-		return !j.news[f.row].Removed
-	}
-	return !j.prior.Versions[f.version].Removed
+	_, removed := j.content(f)
+	return !removed
 }
 
 // replaces reports whether next counts instead of top, which arrived before it.
@@ -136,23 +151,12 @@ func (j *judging) order(f filed) study.Order {
 // unexplained reports whether the new row next changes top and its source says
 // no reason, though it has a place for one. A removal is no change.
 func (j *judging) unexplained(next, top filed) bool {
-	if next.row < 0 || j.news[next.row].Change != study.ChangeUnexplained || !j.live(next) || !j.live(top) {
-		return false
-	}
-	hash := j.news[next.row].Hash
-	if top.row >= 0 {
-		return hash != j.news[top.row].Hash
-	}
-	return hash != j.prior.Versions[top.version].Hash
+	return next.row >= 0 && j.news[next.row].Change == study.ChangeUnexplained && j.live(next) && j.live(top) && !j.alike(next, top)
 }
 
 // repeats reports whether f is a new row that says what is stored.
 func (j *judging) repeats(f filed) bool {
-	if f.row < 0 || f.version < 0 {
-		return false
-	}
-	v := &j.prior.Versions[f.version]
-	return v.Removed == j.news[f.row].Removed && v.Hash == j.news[f.row].Hash
+	return f.row >= 0 && f.version >= 0 && j.alike(f, filed{row: -1, version: f.version})
 }
 
 // filedAt finds the live record with key.
