@@ -31,7 +31,10 @@ func compileExpr(names types.Map, expression string, options ...expr.Option) (*v
 		return nil, fmt.Sprintf("the expression is longer than %d characters", maxExprText)
 	}
 	names["null"] = types.Nil
-	options = append(options, expr.Env(names), expr.MaxNodes(maxExprNodes), expr.DisableBuiltin("now"), expr.DisableBuiltin("timezone"))
+	options = append(options, expr.Env(names), expr.MaxNodes(maxExprNodes))
+	for _, name := range []string{"now", "timezone", "keys", "values", "toPairs"} { // the last three are in no order
+		options = append(options, expr.DisableBuiltin(name))
+	}
 	program, err := expr.Compile(expression, options...)
 	if err == nil {
 		return program, ""

@@ -94,10 +94,12 @@ func TestChangeReasonOfRow(t *testing.T) {
 func TestDeletedRow(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		src := testSource()
-		if src.Map.Deleted, src.Map.DeletedValues = column("GONE"), []string{"D"}; own {
-			src.Map.Forms[0].Occurrence = study.Pick{} // the eye tells occurrences apart
+		src.Map.Deleted, src.Map.DeletedValues = column("GONE"), []string{"D"}
+		field, occurrence := "eye", ""
+		if !own { // the field is not what tells occurrences apart
+			src.Map.Forms[0].Occurrence, field, occurrence = column("AE_ID"), "AE_ID", ";AE_ID=R"
 		}
-		out := mapping(t, testStudy(), src, vaRow+";GONE=D;IOP=not a number;NOTES=seen;AUTHOR=me", vaRow+";GONE=I",
+		out := mapping(t, testStudy(), src, vaRow+";GONE=D;IOP=not a number;NOTES=seen;AUTHOR=me"+occurrence, vaRow+";GONE=I"+occurrence,
 			strings.Replace(vaRow, "OD", "", 1)+";GONE=D", strings.Replace(vaRow, "01/01", "31/02", 1)+";GONE=D")
 		d := out.Drafts[0]
 		if !d.Removed || d.Answers != packed("", "", "", "", "") || d.Missing != "" || d.Findings != "" || d.Occurrence != "R" || d.Visit.Key != "baseline" {
@@ -109,7 +111,6 @@ func TestDeletedRow(t *testing.T) {
 		if out.Drafts[1].Removed {
 			t.Error("a live row counts as removed")
 		}
-		field := map[bool]string{false: "EYE", true: "eye"}[own]
 		if got := rejected(out); got != "va/"+field+"/required/1 /DATE/date_invalid/0" || len(out.Drafts) != 2 {
 			t.Errorf("rejections %q, %d drafts", got, len(out.Drafts))
 		}

@@ -16,13 +16,13 @@ import (
 // rejects the record, unless the field's severity is another. The second flags
 // the record, or rejects it, or only counts.
 const (
+	RuleChoice   = "choice_unknown" // also says that a code list has grown
 	ruleInteger  = "integer_invalid"
 	ruleDecimal  = "decimal_invalid"
 	ruleBoolean  = "boolean_invalid"
 	ruleDate     = "date_invalid"
 	ruleDateTime = "datetime_invalid"
 	ruleTime     = "time_invalid"
-	ruleChoice   = "choice_unknown"
 	ruleAcuity   = "acuity_invalid"
 
 	ruleUnitInexact = "unit_inexact" // an integer is none any more in the field's unit
@@ -133,7 +133,7 @@ func severities(s study.FieldSeverity) study.FieldSeverity {
 // weight is what a value does that breaks a rule.
 func (f *fieldMap) weight(rule string) study.Severity {
 	switch rule {
-	case ruleChoice:
+	case RuleChoice:
 		return f.severity.Choice
 	case ruleRequired:
 		return f.severity.Required
@@ -232,7 +232,7 @@ func (f *fieldMap) read(dst, text []byte) (packed []byte, invalid, finding strin
 		return dst, invalid, f.ranged(comparePrefix, dst[start:], invalid)
 	case study.Choice:
 		if _, ok := f.codes.find(text); !ok {
-			return dst, ruleChoice, ""
+			return dst, RuleChoice, ""
 		}
 	case study.Choices:
 		dst, invalid = f.choices(dst, text)
@@ -416,7 +416,7 @@ func (f *fieldMap) choices(dst, text []byte) ([]byte, string) {
 	for part := range bytes.SplitSeq(text, []byte("|")) {
 		i, ok := f.codes.find(f.pick.recode(part))
 		if !ok {
-			return dst, ruleChoice
+			return dst, RuleChoice
 		}
 		f.picked = append(f.picked, i)
 	}
