@@ -291,4 +291,5 @@ type SealedRejection struct {
 type CurrentRecord struct {
 	Key              RecordKey
 	Answers, Missing string
+	Findings         string // as of the record
 }

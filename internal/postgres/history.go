@@ -196,7 +196,7 @@ func currents(ctx context.Context, q querier, reg *registered, participants []in
 	}
 	rows, err := q.Query(ctx, `
 		SELECT DISTINCT ON (participant_id, form_id, visit_no, occurrence)
-		       participant_id, form_id, visit_no, occurrence, shape_id, op::text, answers, missing
+		       participant_id, form_id, visit_no, occurrence, shape_id, op::text, answers, missing, findings
 		FROM research.record_version
 		WHERE `+asked+` AND batch_id <= $2 AND op <> 'h'
 		ORDER BY participant_id, form_id, visit_no, occurrence, version DESC`, participants, upTo)
@@ -208,14 +208,14 @@ func currents(ctx context.Context, q querier, reg *registered, participants []in
 	var form int16
 	var shape int32
 	var op string
-	var missing *string
+	var missing, findings *string
 	var c study.CurrentRecord
-	_, err = pgx.ForEachRow(rows, []any{&id, &form, &c.Key.VisitNo, &c.Key.Occurrence, &shape, &op, &c.Answers, &missing}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &form, &c.Key.VisitNo, &c.Key.Occurrence, &shape, &op, &c.Answers, &missing, &findings}, func() error {
 		index, ok := reg.formOf[form]
 		if !ok || op == "d" {
 			return nil
 		}
-		c.Key.Form, c.Missing = index, orEmpty(missing)
+		c.Key.Form, c.Missing, c.Findings = index, orEmpty(missing), orEmpty(findings)
 		if shape != reg.shapes[index] {
 			order, known := reg.orders[shape]
 			if !known {

@@ -38,6 +38,7 @@ type Builder struct {
 	tables   []*study.Table
 	fields   [][]fieldColumns // per form
 	batches  []*study.Batch   // of the tables about participants
+	quality  *quality
 	tally    Tally
 	visits   []happened // of the participant at hand
 	order    []int      // the released ones among the participant's records
@@ -60,6 +61,7 @@ func NewBuilder(s *study.Study, p Plan) *Builder {
 		_, fields := formTable(s, i)
 		b.fields = append(b.fields, fields)
 	}
+	b.quality = newQuality(s, b.tables)
 	b.reset()
 	return b
 }
@@ -114,6 +116,9 @@ func (b *Builder) Add(p study.Participant, j *study.Judgement, records []study.C
 	}
 	settled := b.addStatus(row, j, visits)
 	b.addDeviations(row, j, visits, settled)
+	b.quality.across(b.study, j.Deviations, func(key study.RecordKey) bool {
+		return slices.ContainsFunc(b.order, func(i int) bool { return records[i].Key == key })
+	})
 	return b.addRecords(row, records, visits)
 }
 

@@ -288,6 +288,9 @@ func TestEveryDeviationIsListed(t *testing.T) {
 		}
 		for _, spec := range group.Specs {
 			code, err := strconv.Unquote(spec.(*ast.ValueSpec).Values[0].(*ast.BasicLit).Value)
+			if code == study.CheckFailed {
+				continue // a finding: data_quality counts it
+			}
 			if codes++; err != nil || !listed[listDeviation+" "+code] {
 				t.Errorf("%s is in no code list", code)
 			}

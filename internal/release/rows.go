@@ -1,6 +1,7 @@
 package release
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,15 @@ func (l *line) known(n int, known bool) {
 	l.int(int64(n))
 }
 
+// percent is 100 × part / whole to two decimals, which are the same on every processor.
+func (l *line) percent(part, whole int64) {
+	if whole == 0 {
+		l.null()
+		return
+	}
+	l.next().AppendFloat(math.Round(float64(part)/float64(whole)*1e4) / 1e2)
+}
+
 func (l *line) date(d study.Date) { l.known(int(d), d.Known()) }
 
 func (b *Builder) addParticipant(o owner, visits []happened) {
@@ -146,17 +156,25 @@ func (b *Builder) addVisit(o owner, v *happened, deviations []study.Deviation) {
 		l.null()
 	}
 	l.text(string(v.Timing))
-	l.text(b.study.Protocol.Version)
+	l.text(b.versionOf(v.Visit))
 	l.text(deviationCodes(v.No, deviations))
 	if calendar(b.study) {
 		l.date(exact(v.Actual))
 	}
 }
 
+// versionOf names the version of the protocol that judged v.
+func (b *Builder) versionOf(v *study.Visit) string {
+	if n := v.Protocol; n >= 0 && n < len(b.study.Versions) {
+		return b.study.Versions[n].Version
+	}
+	return b.study.Protocol.Version
+}
+
 func deviationCodes(visit int32, deviations []study.Deviation) string {
 	var codes []string
 	for _, d := range deviations {
-		if d.VisitNo == visit && d.State != study.Resolved && !slices.Contains(codes, d.Code) {
+		if d.VisitNo == visit && d.State != study.Resolved && d.Kind != study.IsFinding && !slices.Contains(codes, d.Code) {
 			codes = append(codes, d.Code)
 		}
 	}
@@ -221,7 +239,7 @@ func (b *Builder) addDeviations(o owner, j *study.Judgement, visits []happened, 
 	for i := range j.Deviations {
 		d := &j.Deviations[i]
 		v := visitNo(visits, d.VisitNo)
-		if d.State == study.Resolved || d.VisitNo != 0 && v == nil && !slices.Contains(settled, d.VisitNo) {
+		if d.State == study.Resolved || d.Kind == study.IsFinding || d.VisitNo != 0 && v == nil && !slices.Contains(settled, d.VisitNo) {
 			continue
 		}
 		seq++
@@ -279,6 +297,7 @@ func (b *Builder) addRecord(o owner, r *study.CurrentRecord, v *happened, seq in
 	}
 	l.int(seq)
 	l.text(o.Code + "/" + strconv.Itoa(int(r.Key.VisitNo)) + "/" + form.Name + "/" + r.Key.Occurrence)
+	b.quality.record(r)
 	return b.addAnswers(l.batch, r)
 }
 
@@ -300,9 +319,14 @@ func (b *Builder) addAnswers(batch *study.Batch, r *study.CurrentRecord) error {
 			for c := range columns {
 				columns[c].AppendNull(f.value[c].Kind)
 			}
-			appendReason(why, reasonOf(r.Missing, f.field))
+			reason := reasonOf(r.Missing, f.field)
+			if reason == "invalid" {
+				b.quality.value(r.Key.Form, f.field)
+			}
+			appendReason(why, reason)
 			continue
 		}
+		b.quality.value(r.Key.Form, f.field)
 		reason, ok := f.read(columns, answer)
 		if !ok {
 			return misfit(form, f.field, "a stored answer is not of the field's type")

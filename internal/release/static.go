@@ -17,33 +17,55 @@ func (b *Builder) Static(released []*study.Table, claim string) []*study.Batch {
 	p.Claim = claim
 	return []*study.Batch{
 		scheduleBatch(t[0], b.study),
-		codelistsBatch(t[1], b.study),
-		reasonsBatch(t[2]),
-		dictionaryBatch(t[3], append(slices.Clone(released), t...)),
-		infoBatch(t[4], b.study, p, b.tally),
+		qualityBatch(t[1], b.quality),
+		codelistsBatch(t[2], b.study),
+		reasonsBatch(t[3]),
+		dictionaryBatch(t[4], append(slices.Clone(released), t...)),
+		infoBatch(t[5], b.study, p, b.tally),
 	}
 }
 
 func scheduleBatch(t *study.Table, s *study.Study) *study.Batch {
 	batch := newBatch(t)
-	for i := range s.Visits {
-		v := &s.Visits[i]
-		target := s.Days.Elapsed(v.Day)
-		l := staticLine(batch)
-		l.int(int64(i + 1))
-		l.text(v.Name)
-		l.text(v.Label)
-		l.known(v.Day, !v.NoTarget)
-		l.known(target, !v.NoTarget)
-		l.known(target-v.Before, v.HasWindow)
-		l.known(target+v.After, v.HasWindow)
-		l.bool(v.Required)
-		l.text(formsOf(v, func(f study.VisitForm) bool { return f.Critical }))
-		l.text(formsOf(v, func(f study.VisitForm) bool { return !f.Critical && !f.Optional }))
-		l.text(formsOf(v, func(f study.VisitForm) bool { return f.Optional }))
-		l.text(s.Protocol.Version)
+	for n, version := range versions(s) {
+		for i := range version.Visits {
+			if v := &version.Visits[i]; !v.Absent {
+				scheduleRow(staticLine(batch), s, n, version.Version, i, v)
+			}
+		}
 	}
 	return batch
+}
+
+// versions are those of the protocol; a study made without any has the one it is.
+func versions(s *study.Study) []study.ProtocolVersion {
+	if len(s.Versions) > 0 {
+		return s.Versions
+	}
+	return []study.ProtocolVersion{{Version: s.Protocol.Version, Effective: study.NoDate, Visits: s.Visits}}
+}
+
+func scheduleRow(l *line, s *study.Study, n int, version string, i int, v *study.VisitType) {
+	target, convention := s.Offset(v), s.Days
+	if v.Days != "" {
+		convention = v.Days
+	}
+	l.int(int64(n + 1))
+	l.text(version)
+	l.int(int64(i + 1))
+	l.text(v.Name)
+	l.text(v.Label)
+	l.known(v.Day, !v.NoTarget)
+	l.text(string(convention))
+	l.textOrNull(v.Anchor)
+	l.known(target, !v.NoTarget)
+	l.known(target-v.Before, v.HasWindow)
+	l.known(target+v.After, v.HasWindow)
+	l.bool(v.Required)
+	l.text(formsOf(v, func(f study.VisitForm) bool { return f.Critical }))
+	l.text(formsOf(v, func(f study.VisitForm) bool { return !f.Critical && !f.Optional }))
+	l.text(formsOf(v, func(f study.VisitForm) bool { return f.Optional }))
+	l.bool(v.Repeats)
 }
 
 func formsOf(v *study.VisitType, want func(study.VisitForm) bool) string {
@@ -106,6 +128,9 @@ func codelists(s *study.Study) []codelist {
 			{Code: study.BaselineMissing, Label: "A later visit happened without the baseline visit"},
 			{Code: study.ConsentMissing, Label: "Collected without consent or before it"},
 			{Code: study.UnknownParticipant, Label: "The participant is not enrolled"},
+			{Code: study.ChangeWithoutReason, Label: "A record changed and the source gave no reason"},
+			{Code: study.EditedAfterLock, Label: "A change arrived after the data were locked; it was refused"},
+			{Code: study.IdentityConflict, Label: "Records of one participant contradict each other about who it is"},
 		}},
 		codelist{listDeviationKind, []study.ChoiceItem{
 			{Code: string(study.IsDeviation), Label: "The data stay usable"},
@@ -114,6 +139,19 @@ func codelists(s *study.Study) []codelist {
 		codelist{listDeviationState, []study.ChoiceItem{
 			{Code: string(study.Open), Label: "No reason recorded"},
 			{Code: string(study.Explained), Label: "A reason is recorded"},
+		}},
+		codelist{listCheckKind, []study.ChoiceItem{
+			{Code: "required", Label: "A value, or a reason why there is none, is expected"},
+			{Code: "type", Label: "The value is of the field's type"},
+			{Code: "choice", Label: "The value is in the code list"},
+			{Code: "range", Label: "The value is within its range"},
+			{Code: "precision", Label: "The value is no finer than is kept"},
+			{Code: kindCheck, Label: "Values of one record agree"},
+			{Code: kindCross, Label: "Values of several forms agree"},
+		}},
+		codelist{listSeverity, []study.ChoiceItem{
+			{Code: string(study.Flag), Label: "Somebody should look at it"},
+			{Code: string(study.Note), Label: "Worth counting, no more"},
 		}},
 		codelist{listReasons, study.MissingReasons},
 		codelist{listOffChart, study.OffChart},

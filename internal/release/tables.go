@@ -16,6 +16,7 @@ const (
 	tableReasons      = "missing_reasons"
 	tableDictionary   = "data_dictionary"
 	tableInfo         = "release_info"
+	tableQuality      = "data_quality"
 )
 
 // Code lists that belong to the study model and not to a form.
@@ -28,6 +29,8 @@ const (
 	listDeviationState = "deviation_state"
 	listReasons        = "missing_reasons"
 	listOffChart       = "acuity_off_chart"
+	listCheckKind      = "check_kind"
+	listSeverity       = "severity"
 )
 
 // Tables describes the tables of a release of s before door 2. Those about
@@ -37,7 +40,7 @@ func Tables(s *study.Study) []*study.Table {
 	tables := []*study.Table{participantsTable(s), visitsTable(s), statusTable(), deviationsTable()}
 	taken := map[string]bool{
 		tableParticipants: true, tableVisits: true, tableSchedule: true, tableStatus: true, tableDeviations: true,
-		tableCodelists: true, tableReasons: true, tableDictionary: true, tableInfo: true,
+		tableCodelists: true, tableReasons: true, tableDictionary: true, tableInfo: true, tableQuality: true,
 	}
 	for i := range s.Forms {
 		table, _ := formTable(s, i)
@@ -47,7 +50,7 @@ func Tables(s *study.Study) []*study.Table {
 		taken[table.Name] = true
 		tables = append(tables, table)
 	}
-	for _, table := range []*study.Table{scheduleTable(), codelistsTable(), reasonsTable(), dictionaryTable(), infoTable()} {
+	for _, table := range []*study.Table{scheduleTable(), qualityTable(), codelistsTable(), reasonsTable(), dictionaryTable(), infoTable()} {
 		for c := range table.Columns {
 			table.Columns[c].Masking = "kept" // as door 2 says of what is about nobody
 		}
@@ -181,20 +184,24 @@ func deviationsTable() *study.Table {
 }
 
 func scheduleTable() *study.Table {
-	return &study.Table{Name: tableSchedule, Label: "Visit schedule", Grain: "one row per visit type of the protocol", Key: []string{"visit_order"},
+	return &study.Table{Name: tableSchedule, Label: "Visit schedule", Grain: "one row per visit type of each version of the protocol", Key: []string{"version_order", "visit_order"},
 		Columns: []study.Column{
+			plain("version_order", "Version order", study.Int64Kind, "Place of the protocol version in the order of adoption, from 1."),
+			plain("protocol_version", "Protocol version", study.TextKind, "Version of the protocol; visits names the one that judged each visit."),
 			plain("visit_order", "Visit order", study.Int64Kind, "Place of the visit type in the protocol, from 1."),
 			coded(plain("visit", "Visit type", study.TextKind, "Visit type of the protocol."), listVisits),
 			plain("visit_label", "Visit", study.TextKind, "Label of the visit type."),
-			nullable(plain("protocol_day", "Protocol day", study.Int64Kind, "Target day as the protocol writes it; release_info names its convention. NULL where the visit has no target.")),
-			days(plain("target_day", "Target day", study.Int64Kind, "Target day, elapsed from baseline.")),
-			days(plain("window_lo_day", "Window opens", study.Int64Kind, "First day inside the window, elapsed from baseline; NULL where there is no window.")),
-			days(plain("window_hi_day", "Window closes", study.Int64Kind, "Last day inside the window, elapsed from baseline; NULL where there is no window.")),
+			nullable(plain("protocol_day", "Protocol day", study.Int64Kind, "Target day as the protocol writes it; NULL where the visit has no target.")),
+			plain("day_convention", "Day convention", study.TextKind, "How the target day is counted: elapsed from 0, or cdisc from 1."),
+			nullable(plain("counts_from", "Counts from", study.TextKind, "Visit type, or form and date field, that the target day counts from; NULL is the baseline visit.")),
+			days(plain("target_day", "Target day", study.Int64Kind, "Target day, elapsed from what it counts from.")),
+			days(plain("window_lo_day", "Window opens", study.Int64Kind, "First day inside the window, elapsed likewise; NULL where there is no window.")),
+			days(plain("window_hi_day", "Window closes", study.Int64Kind, "Last day inside the window, elapsed likewise; NULL where there is no window.")),
 			plain("required", "Required", study.BoolKind, "Whether the protocol requires the visit."),
 			plain("critical_forms", "Critical forms", study.TextKind, "Forms without which the visit is a violation, separated by semicolons."),
 			plain("required_forms", "Required forms", study.TextKind, "Other forms expected at the visit, separated by semicolons."),
 			plain("optional_forms", "Optional forms", study.TextKind, "Forms that are never missed, separated by semicolons."),
-			plain("protocol_version", "Protocol version", study.TextKind, "Version of the protocol."),
+			plain("repeats", "Repeats", study.BoolKind, "Whether any number of visits may be of the type."),
 		}}
 }
 
