@@ -5,6 +5,8 @@ import (
 	"longitude/transform"
 	"longitude/transform/formats/csv"
 	"longitude/transform/formats/datasetjson"
+	"longitude/transform/formats/json"
+	"longitude/transform/formats/xlsx"
 	"longitude/transform/formats/xport"
 )
 
@@ -13,6 +15,9 @@ func Formats() map[string]transform.Format {
 	return map[string]transform.Format{
 		"csv":         csv.Format{},
 		"datasetjson": datasetjson.Format{},
+		"json":        json.Format{},
+		"ndjson":      json.Format{Lines: true},
+		"xlsx":        xlsx.Format{},
 		"xport":       xport.Format{},
 	}
 }

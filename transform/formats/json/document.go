@@ -166,12 +166,8 @@ func (d *document) down(name string) (found bool, err error) {
 		return d.member(name)
 	case '[':
 		d.push(']', "")
-		index, err := strconv.Atoi(name)
-		if err != nil || strconv.Itoa(index) != name {
-			return false, nil
-		}
-		for ; ; index-- {
-			if more, err := d.more(); !more || index == 0 {
+		for i := 0; ; i++ {
+			if more, err := d.more(); !more || strconv.Itoa(i) == name {
 				return more, err
 			}
 			if err := d.skip(); err != nil {

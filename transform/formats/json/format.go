@@ -33,6 +33,12 @@ type Format struct {
 // Check reports what is wrong with the keys of a format spec.
 func (f Format) Check(spec study.FormatSpec) map[string]string {
 	wrong := map[string]string{}
+	for key, set := range map[string]bool{"delimiter": spec.Delimiter != "", "quote": spec.Quote != "", "escape": spec.Escape != "",
+		"comment": spec.Comment != "", "skip_lines": spec.SkipLines != 0, "names": len(spec.Names) > 0, "table": spec.Table != ""} {
+		if set {
+			wrong[key] = "means nothing to JSON: leave it out"
+		}
+	}
 	switch spec.Encoding {
 	case "", "auto", "utf-8":
 	default:
@@ -40,15 +46,6 @@ func (f Format) Check(spec study.FormatSpec) map[string]string {
 	}
 	if spec.DecimalMark != "" && spec.DecimalMark != "." {
 		wrong["decimal_mark"] = `numbers in JSON are written with "."`
-	}
-	if spec.SkipLines != 0 {
-		wrong["skip_lines"] = "JSON has no lines before its rows"
-	}
-	if len(spec.Names) > 0 {
-		wrong["names"] = "JSON rows name their members themselves"
-	}
-	if spec.Table != "" {
-		wrong["table"] = "JSON has no tables: `records` points at the rows"
 	}
 	_, ok := pointer(spec.Records)
 	switch {

@@ -223,16 +223,16 @@ func (r *row) array(n *node, depth int) bool {
 		return true
 	}
 	for k := 0; ; k++ {
-		ok := false
-		if c := r.peek(); join && c != '{' && c != '[' {
-			ok = r.element(n, k)
-		} else {
-			if join {
-				r.fail(ruleNotScalar)
-			}
-			ok = r.value(r.at(n, k), depth+1)
+		c := r.peek()
+		nested := c == '{' || c == '['
+		if nested && join {
+			r.fail(ruleNotScalar)
 		}
-		if !ok {
+		if nested || !join {
+			if !r.value(r.at(n, k), depth+1) {
+				return false
+			}
+		} else if !r.element(n, k) {
 			return false
 		}
 		if r.take(']') {
