@@ -13,7 +13,7 @@ import (
 // The limits of one object. A batch holds at most maxRows rows, about maxCells
 // cells and what fits the buffer, which grows when one value needs it.
 const (
-	firstBuffer = 1 << 18
+	firstBuffer = 1 << 16
 	maxRow      = 1 << 20 // bytes; a longer row is broken
 	maxMember   = 1 << 23 // bytes of a member of the metadata, such as columns
 	maxRows     = 4096

@@ -15,12 +15,13 @@ import (
 // The limits of one object. A batch holds at most maxRows rows, about maxCells
 // cells and what fits the buffer, which holds two rows at least.
 const (
-	firstBuffer = 1 << 18
+	firstBuffer = 1 << 16
 	maxRow      = 1 << 22 // bytes
 	maxColumns  = 1 << 15 // what SAS itself can hold
 	maxRows     = 4096
 	maxCells    = 1 << 16
-	maxNamed    = 20 // members that an error names
+	maxLabel    = 1 << 12 // bytes of a long label with its name and formats; SAS stops at 256 for a label
+	maxNamed    = 20      // members that an error names
 )
 
 // Format is the transform.Format of SAS transport files.

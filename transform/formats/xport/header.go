@@ -236,6 +236,9 @@ func (d *decoder) long(n int64, formats bool) error {
 			size[i] = int(binary.BigEndian.Uint16(b[2*i+2:]))
 			total += size[i]
 		}
+		if total > maxLabel {
+			return d.invalid("a label is longer than 4 KiB")
+		}
 		if b, err = d.take(total); err != nil {
 			return err
 		}

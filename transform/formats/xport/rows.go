@@ -50,11 +50,8 @@ func (d *decoder) ready() (int, error) {
 }
 
 // known returns how many rows of the buffer are beyond doubt, and whether no
-// others can follow them.
-//
-// A member that does not say how many rows it has ends where another one or
-// nothing follows. Its last record is padded with blanks, fewer than 80; blank
-// rows within them are padding (this is how SAS reads them).
+// others can follow them. A member that does not say how many rows it has ends
+// where another one or nothing follows.
 func (d *decoder) known() (rows int, end bool) {
 	if d.count >= 0 {
 		rows = int(min(int64((d.end-d.pos)/d.length), d.count-d.done))
@@ -66,24 +63,31 @@ func (d *decoder) known() (rows int, end bool) {
 	for d.scanned+recordSize <= d.end && !startsMember(d.buf[d.scanned:]) {
 		d.scanned += recordSize
 	}
-	if found := d.scanned+recordSize <= d.end; found || d.eof {
-		d.stop, d.last = d.end, true
-		if found {
-			d.stop = d.scanned
-		}
-		rows = (d.stop - d.pos) / d.length
-		for rows > 0 && d.stop-d.row(rows-1) < recordSize && blank(d.buf[d.row(rows-1):d.stop]) {
-			rows--
-		}
-		if rest := d.buf[d.row(rows):d.stop]; len(rest) < recordSize && blank(rest) {
-			d.stop = d.row(rows)
-		}
-		return rows, true
+	switch {
+	case d.scanned+recordSize <= d.end:
+		return d.endAt(d.scanned), true
+	case d.eof:
+		return d.endAt(d.end), true
 	}
 	if certain := d.scanned - recordSize - d.pos; certain >= 0 {
 		rows = min((d.scanned-d.pos)/d.length, certain/d.length+1)
 	}
 	return rows, false
+}
+
+// endAt returns the rows of a member that ends before byte stop. Its last record
+// is padded with blanks, fewer than 80; blank rows within them are padding (this
+// is how SAS reads them).
+func (d *decoder) endAt(stop int) (rows int) {
+	rows = (stop - d.pos) / d.length
+	for rows > 0 && stop-d.row(rows-1) < recordSize && blank(d.buf[d.row(rows-1):stop]) {
+		rows--
+	}
+	if rest := d.buf[d.row(rows):stop]; len(rest) < recordSize && blank(rest) {
+		stop = d.row(rows)
+	}
+	d.stop, d.last = stop, true
+	return rows
 }
 
 // row is where row i from pos begins.
