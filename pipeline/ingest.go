@@ -2,11 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
 	"longitude/connectors"
-	"longitude/deid"
 	"longitude/study"
 	"longitude/transform"
 )
@@ -74,23 +74,40 @@ func (in *Ingester) deliver(ctx context.Context, f *Feed, d connectors.Delivery,
 		return err
 	}
 	study.Reached(study.PointLanded)
-	counts, recorded, err := in.record(ctx, f, object, d, out.Run, actor)
+	done, err := in.record(ctx, f, object, d, out.Run, actor)
 	if err != nil {
 		return err
 	}
 	study.Reached(study.PointAfterCommit)
-	if recorded {
-		out.Objects++
-		out.Counts.Add(counts)
-		in.Observer.ObjectDone(f.Config.Name, out.Objects, counts)
-	} else {
-		out.Known++
-	}
+	in.tell(f, out, done)
 	study.Reached(study.PointBeforeAck)
 	if ack, ok := f.Source.(connectors.Acknowledger); ok {
 		return ack.Acknowledge(ctx, d)
 	}
 	return nil
+}
+
+// recorded is what became of an object.
+type recorded struct {
+	counts study.Counts
+	known  bool // nothing new: the same bytes, or the same outcome
+	aside  bool // put aside whole
+
+	nothing bool // was written: what was is not committed
+}
+
+// tell adds up the outcome of a run.
+func (in *Ingester) tell(f *Feed, out *Outcome, done recorded) {
+	if done.aside {
+		out.Aside++
+	}
+	if done.known {
+		out.Known++
+		return
+	}
+	out.Objects++
+	out.Counts.Add(done.counts)
+	in.Observer.ObjectDone(f.Config.Name, out.Objects, done.counts)
 }
 
 func land(ctx context.Context, l Landing, d connectors.Delivery) (study.Object, error) {
@@ -123,100 +140,234 @@ func catchUp(ctx context.Context, f *Feed, durable connectors.Cursor) error {
 	return nil
 }
 
-// record decodes a landed object and records everything that follows from it.
-func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d connectors.Delivery, run int64, actor string) (study.Counts, bool, error) {
+// record decodes a landed object and records everything that follows from it. An
+// object that cannot be read, or that its source's policy does not let in as it
+// has changed shape, is put aside whole.
+func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d connectors.Delivery, run int64, actor string) (recorded, error) {
+	b := in.batch(f, object, run, actor)
+	b.Item, b.ItemVersion, b.State = d.Item, d.Version, d.State
+	b.SealedName, b.KeyVersion = f.Intake.SealName(d.Name), f.Intake.KeyVersion()
+	done, err := in.transact(ctx, f, func(tx Ingest) (recorded, error) {
+		same, err := tx.Landed(ctx, b.Source, b.Item, object.Digest)
+		if err != nil {
+			return recorded{}, err
+		}
+		if same { // touched, not changed
+			return recorded{known: true}, tx.Know(ctx, b)
+		}
+		r := &reading{feed: f, tx: tx, object: object, item: d.Item, asOf: b.AsOf}
+		if err := in.fill(ctx, r); err != nil {
+			return recorded{}, err
+		}
+		return recorded{counts: r.counts}, r.close(ctx, b)
+	})
+	var unread *unread
+	if errors.As(err, &unread) {
+		return in.transact(ctx, f, func(tx Ingest) (recorded, error) {
+			return recorded{aside: true}, unread.putAside(ctx, f, tx, b)
+		})
+	}
+	return done, err
+}
+
+// batch begins to describe what is recorded of an object.
+func (in *Ingester) batch(f *Feed, object study.Object, run int64, actor string) study.BatchRecord {
+	return study.BatchRecord{Kind: "object", Source: f.Config.Name, Object: object, RunID: run, Actor: actor,
+		AsOf: in.today(f.Study), Mapping: f.Config.Digest, Protocol: f.Study.Digest}
+}
+
+// transact commits what do does, or nothing of it.
+func (in *Ingester) transact(ctx context.Context, f *Feed, do func(Ingest) (recorded, error)) (recorded, error) {
 	tx, err := in.Store.BeginIngest(ctx, f.Study.Name)
 	if err != nil {
-		return study.Counts{}, false, err
+		return recorded{}, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	b := study.BatchRecord{Kind: "object", Source: f.Config.Name, Object: object, Item: d.Item, ItemVersion: d.Version,
-		State: d.State, SealedName: f.Intake.SealName(d.Name), KeyVersion: f.Intake.KeyVersion(), RunID: run, Actor: actor,
-		AsOf: in.today(f.Study), Mapping: f.Config.Digest, Protocol: f.Study.Digest}
-	same, err := tx.Landed(ctx, b.Source, b.Item, object.Digest)
-	if err != nil {
-		return study.Counts{}, false, err
-	}
-	if same { // touched, not changed
-		if err := tx.Know(ctx, b); err != nil {
-			return study.Counts{}, false, err
-		}
-		return study.Counts{}, false, tx.Commit(ctx)
-	}
-	counts, tree, err := in.fill(ctx, f, tx, object, b.AsOf)
-	if err != nil {
-		return study.Counts{}, false, err
-	}
-	b.Counts, b.Root, b.Leaves = counts, tree.root(), tree.leaves
-	if err := balanced(f.Config.Name, counts); err != nil {
-		return study.Counts{}, false, err
-	}
-	if err := tx.Finish(ctx, b); err != nil {
-		return study.Counts{}, false, err
+	done, err := do(tx)
+	if err != nil || done.nothing {
+		return done, err
 	}
 	study.Reached(study.PointBeforeCommit)
-	return counts, true, tx.Commit(ctx)
+	return done, tx.Commit(ctx)
+}
+
+// reading is one reading of one object in its transaction.
+type reading struct {
+	feed   *Feed
+	tx     Ingest
+	object study.Object
+	item   string // keyed digest of its name
+	asOf   study.Date
+	origin int64 // batch that first read it, when it is read again; 0 = now
+
+	counts   study.Counts
+	refusals refusals
+	columns  []string
+	seen     map[sighting]bool // things quarantined; of an object that is read again
+	changed  bool              // something was written besides the quarantine
+	tree     *merkle
+}
+
+// sighting is a thing in quarantine and the row it was found in.
+type sighting struct {
+	item    study.Digest
+	ordinal int64
+}
+
+// quarantine records what is refused.
+func (r *reading) quarantine(ctx context.Context, refused []study.SealedRejection) error {
+	if r.origin > 0 {
+		for i := range refused {
+			r.seen[sighting{refused[i].Item, refused[i].Ordinal}] = true
+		}
+	}
+	return r.tx.Quarantine(ctx, r.feed.Config.Name, refused)
+}
+
+// refused is what the reading quarantined, by digest, as often as it was seen.
+func (r *reading) refused() map[study.Digest]int {
+	out := map[study.Digest]int{}
+	for s := range r.seen {
+		out[s.item]++
+	}
+	return out
+}
+
+// close checks the counts of a reading and finishes its batch.
+func (r *reading) close(ctx context.Context, b study.BatchRecord) error {
+	b.Counts, b.Root, b.Leaves, b.Columns = r.counts, r.tree.root(), r.tree.leaves, r.columns
+	if err := balanced(r.feed.Config.Name, r.counts); err != nil {
+		return err
+	}
+	return r.tx.Finish(ctx, b)
 }
 
 // fill reads the object once: rows are mapped, identity leaves at door 1, and
 // what stays is sorted by participant, judged and written.
-func (in *Ingester) fill(ctx context.Context, f *Feed, tx Ingest, object study.Object, asOf study.Date) (study.Counts, *merkle, error) {
-	r, err := f.Landing.Open(ctx, object)
+func (in *Ingester) fill(ctx context.Context, r *reading) error {
+	r.refusals = refusals{source: r.feed.Config.Name, limit: r.feed.Config.MaxRejected}
+	r.seen, r.tree = map[sighting]bool{}, &merkle{salt: r.object.Digest}
+	landed, err := r.feed.Landing.Open(ctx, r.object)
 	if err != nil {
-		return study.Counts{}, nil, err
+		return err
 	}
-	defer func() { _ = r.Close() }()
-	door := &door{feed: f, tx: tx, numbers: map[string]int64{}, fresh: map[int64]bool{}}
+	defer func() { _ = landed.Close() }()
+	door := newDoor(r)
 	records := newSorter(in.TempDir, sortBudget)
 	defer records.close()
-	var counts study.Counts
-	err = decode(ctx, f, r, func(rows *transform.Rows, mapped *transform.Mapped) error {
-		err := door.pass(ctx, rows, mapped, records)
-		counts.Add(mapped.Counts) // door 1 refuses too
-		return err
-	})
+	watch, err := newWatch(ctx, r)
 	if err != nil {
-		return counts, nil, err
+		return err
 	}
-	j := &judging{feed: f, tx: tx, asOf: asOf, fresh: door.fresh, codes: door.codes(), counts: &counts, tree: &merkle{salt: object.Digest}}
+	if err := decode(ctx, r.feed, landed, watch, func(rows *transform.Rows, mapped *transform.Mapped) error {
+		watch.choices(mapped.Rejections)
+		err := door.pass(ctx, rows, mapped, records)
+		r.counts.Add(mapped.Counts) // door 1 refuses too
+		return errors.Join(err, r.refusals.check(&r.counts, false))
+	}); err != nil {
+		return err
+	}
+	if err := watch.record(ctx, r); err != nil {
+		return err
+	}
+	return in.weigh(ctx, r, door, records)
+}
+
+// weigh judges and writes what came through the door, and removes what is gone.
+func (in *Ingester) weigh(ctx context.Context, r *reading, door *door, records *sorter) error {
 	for _, item := range door.rejected {
-		j.tree.add(item[:])
+		r.tree.add(item[:])
 	}
+	removal, err := newRemoval(ctx, r, door)
+	if err != nil {
+		return err
+	}
+	j := &judging{reading: r, fresh: door.fresh, codes: door.code, removal: removal}
 	defer func() { _ = j.writing.wait() }() // after a failure: only a free transaction can be rolled back
-	err = records.groups(func(participant int64, news []study.Record) error {
+	if err := records.groups(func(participant int64, news []study.Record) error {
 		return j.add(ctx, participant, news)
-	})
-	if err == nil {
-		err = j.finish(ctx)
+	}); err != nil {
+		return err
 	}
-	return counts, j.tree, err
+	if removal != nil {
+		for _, p := range removal.vanished(door) {
+			if err := j.add(ctx, p, nil); err != nil {
+				return err
+			}
+		}
+	}
+	if err := j.finish(ctx); err != nil {
+		return err
+	}
+	return errors.Join(removal.check(), r.refusals.check(&r.counts, true))
+}
+
+// looker is shown the rows of an object before they are mapped. tolerant says
+// whether columns may be missing that only fields are read from.
+type looker interface {
+	look(*transform.Rows) error
+	end() error
+	tolerant() bool
 }
 
 // decode reads an object and hands on its rows, batch by batch, with what they
-// map to; both are valid during the call only.
-func decode(ctx context.Context, f *Feed, r io.Reader, each func(*transform.Rows, *transform.Mapped) error) error {
+// map to; both are valid during the call only. The records that are complete only
+// at the end come with a batch of no rows. l may be nil.
+func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*transform.Rows, *transform.Mapped) error) error {
 	mapper, problems := transform.NewMapper(f.Study, f.Config)
 	if len(problems) > 0 {
-		return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
-			Hint: "run `longitude validate`", Exit: study.ExitUsage}
+		return invalidMapping(f)
 	}
+	if f.KeepRows {
+		mapper.KeepRows()
+	}
+	spec, through := f.Config.Format, &honest{r: r}
+	spec.Columns = mapper.Columns()
 	var mapped transform.Mapped
-	bound := false
-	for rows, err := range f.Format.Decode(ctx, f.Config.Format, r) {
+	var columns []string
+	for rows, err := range f.Format.Decode(ctx, spec, through) {
 		if err != nil {
-			return err
+			return through.blame(ctx, err)
 		}
-		if !bound {
-			if err := mapper.Bind(rows.Columns); err != nil {
+		if l != nil {
+			if err := l.look(rows); err != nil {
 				return err
 			}
-			bound = true
+		}
+		if columns == nil {
+			if err := bind(mapper, rows.Columns, l); err != nil {
+				return err
+			}
+			columns = append([]string{}, rows.Columns...)
 		}
 		mapped.Reset()
 		mapper.Map(rows, &mapped)
 		if err := each(rows, &mapped); err != nil {
 			return err
 		}
+	}
+	if l != nil {
+		if err := l.end(); err != nil {
+			return err
+		}
+	}
+	mapped.Reset()
+	mapper.Finish(&mapped)
+	return each(&transform.Rows{Columns: columns}, &mapped)
+}
+
+func invalidMapping(f *Feed) error {
+	return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
+		Hint: "run `longitude validate`", Exit: study.ExitUsage}
+}
+
+func bind(m *transform.Mapper, columns []string, l looker) error {
+	missing := m.Bind(columns)
+	if l != nil && l.tolerant() {
+		missing = m.BindTolerant(columns)
+	}
+	if missing != nil {
+		return unreadable(missing)
 	}
 	return nil
 }
@@ -238,130 +389,4 @@ func (in *Ingester) today(s *study.Study) study.Date {
 		loc = time.UTC
 	}
 	return study.DateOf(in.Now(), loc)
-}
-
-// door takes drafts through door 1, resolving each identity once per object.
-type door struct {
-	feed     *Feed
-	tx       Ingest
-	numbers  map[string]int64 // source identifier → participant number
-	fresh    map[int64]bool   // participants created in this transaction: they have no history
-	code     map[int64]string
-	rejected []study.Digest
-}
-
-func (d *door) codes() map[int64]string { return d.code }
-
-// pass seals one batch of mapped rows.
-func (d *door) pass(ctx context.Context, rows *transform.Rows, m *transform.Mapped, records *sorter) error {
-	if err := d.resolve(ctx, rows, m); err != nil {
-		return err
-	}
-	for i := range m.Drafts {
-		draft := &m.Drafts[i]
-		number, ok := d.numbers[draft.Identity]
-		if !ok {
-			continue // its rejection was added by resolve
-		}
-		record, err := d.feed.Intake.Seal(draft, number)
-		if err != nil {
-			return err
-		}
-		if err := records.add(record); err != nil {
-			return err
-		}
-	}
-	return d.quarantine(ctx, m.Rejections)
-}
-
-// resolve turns the batch's unseen identifiers into participant numbers. An
-// identifier that cannot be one quarantines its records.
-func (d *door) resolve(ctx context.Context, rows *transform.Rows, m *transform.Mapped) error {
-	var sources []string
-	var sealed []study.SealedIdentity
-	refused := map[string]string{}
-	for i := range m.Drafts {
-		id := m.Drafts[i].Identity
-		if _, seen := d.numbers[id]; seen || refused[id] != "" {
-			continue
-		}
-		identity, rule := d.feed.Intake.Identify(id)
-		if rule != "" {
-			refused[id] = rule
-			continue
-		}
-		d.numbers[id] = 0 // seen; the number follows
-		sources = append(sources, id)
-		sealed = append(sealed, study.SealedIdentity{Code: identity.Code, Namespace: d.feed.Config.Map.Namespace, Blind: identity.Blind,
-			Box: identity.Box, KeyVersion: d.feed.Intake.KeyVersion(), Canon: identity.Canon})
-	}
-	for i := range m.Drafts {
-		if rule := refused[m.Drafts[i].Identity]; rule != "" {
-			refuse(m, i, rule, d.feed.Study, rows)
-		}
-	}
-	if len(sealed) == 0 {
-		return nil
-	}
-	return d.number(ctx, sources, sealed)
-}
-
-// refuse quarantines a record whose participant identifier is none.
-func refuse(m *transform.Mapped, i int, rule string, s *study.Study, rows *transform.Rows) {
-	d := &m.Drafts[i]
-	m.Counts.Quarantined++
-	m.Rejections = append(m.Rejections, study.Rejection{Ordinal: d.Ordinal, Line: d.Line, Site: d.Site,
-		Form: s.Forms[d.Form].Name, Rule: rule, Records: 1, Raw: rows.Raw[d.Ordinal-rows.First]})
-}
-
-// number asks storage for the participants behind the codes. Two spellings of
-// one identifier share a code and must be asked for once.
-func (d *door) number(ctx context.Context, sources []string, sealed []study.SealedIdentity) error {
-	first := map[string]int{}
-	var unique []study.SealedIdentity
-	for _, s := range sealed {
-		if _, ok := first[s.Code]; !ok {
-			first[s.Code] = len(unique)
-			unique = append(unique, s)
-		}
-	}
-	numbers, isNew, err := d.tx.Resolve(ctx, unique)
-	if err != nil {
-		return err
-	}
-	if d.code == nil {
-		d.code = map[int64]string{}
-	}
-	for i, source := range sources {
-		at := first[sealed[i].Code]
-		d.numbers[source] = numbers[at]
-		d.code[numbers[at]] = sealed[i].Code
-		if isNew[at] {
-			d.fresh[numbers[at]] = true
-		}
-	}
-	return nil
-}
-
-// quarantine seals and records rejections.
-func (d *door) quarantine(ctx context.Context, rejections []study.Rejection) error {
-	if len(rejections) == 0 {
-		return nil
-	}
-	sealed := sealRejections(d.feed.Intake, rejections)
-	for i := range sealed {
-		d.rejected = append(d.rejected, sealed[i].Item)
-	}
-	return d.tx.Quarantine(ctx, d.feed.Config.Name, sealed)
-}
-
-func sealRejections(intake *deid.Intake, rejections []study.Rejection) []study.SealedRejection {
-	out := make([]study.SealedRejection, len(rejections))
-	for i, r := range rejections {
-		out[i] = study.SealedRejection{Rejection: r, KeyVersion: intake.KeyVersion(),
-			Item: intake.RowDigest(append([]byte(r.Form+"\x1f"+r.Field+"\x1f"+r.Rule+"\x1f"), r.Raw...)),
-			Box:  intake.SealRow(r.Raw)}
-		out[i].Raw = nil
-	}
-	return out
 }

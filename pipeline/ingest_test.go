@@ -1,6 +1,9 @@
 package pipeline
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -8,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"longitude/study"
@@ -301,22 +305,40 @@ func TestOrderOfArrivalDoesNotShow(t *testing.T) {
 	}
 }
 
+// broken is a landing that cannot be read where the object holds a word.
+type broken struct {
+	lander
+	word string
+}
+
+func (l *broken) Open(ctx context.Context, o study.Object) (io.ReadCloser, error) {
+	if bytes.Contains(l.lander[o.Digest], []byte(l.word)) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(l.lander[o.Digest]), iotest.ErrReader(errors.New("lost")))), nil
+	}
+	return l.lander.Open(ctx, o)
+}
+
 // A failing object leaves nothing behind, is not acknowledged, and stops what
 // comes after it; the next run starts with it.
 func TestFailureRecordsNothing(t *testing.T) {
 	b := newBench(t, testStudy(), testSource(true))
-	good := file{"1.csv", header + "1,consent,baseline,2026-01-01,2026-01-01,,,,2026-01-01T00:00:00Z\n"}
-	bad, after := file{"2.csv", "PID,FORM\n1,consent\n"}, file{"3.csv", good.text + "2,consent,baseline,2026-01-01,,,,,2026-01-01T00:00:00Z\n"}
+	landing := &broken{lander{}, "2,consent"}
+	b.feed.Landing = landing
+	consent := func(id int) string {
+		return fmt.Sprintf("%s%d,consent,baseline,2026-01-01,2026-01-01,,,,2026-01-01T00:00:00Z\n", header, id)
+	}
+	good, bad, after := file{"1.csv", consent(1)}, file{"2.csv", consent(2)}, file{"3.csv", consent(3)}
 	b.drop.files = []file{good, bad, after}
 	out, err := b.ingester.Sync(t.Context(), b.feed, "test")
-	if codeOf(err) != "map.column_missing" || out.Objects != 1 || !slices.Equal(b.drop.acks, []string{"1.csv"}) {
+	if codeOf(err) != "csv.read" || out.Objects != 1 || !slices.Equal(b.drop.acks, []string{"1.csv"}) {
 		t.Fatalf("%+v, %v, acknowledged %q", out, err, b.drop.acks)
 	}
-	if got := slices.Sorted(maps.Keys(b.store.m.known)); !slices.Equal(got, []string{"1.csv"}) {
+	if got := slices.Sorted(maps.Keys(b.store.m.known)); !slices.Equal(got, []string{"1.csv"}) || len(b.store.m.numbers) != 1 {
 		t.Errorf("durable: %q", got)
 	}
-	if out := b.sync(good, file{"2.csv", after.text}, after); out.Objects != 2 || len(b.store.m.numbers) != 2 {
-		t.Errorf("after the correction: %+v", out)
+	landing.word = "nothing"
+	if out := b.sync(good, bad, after); out.Objects != 2 || len(b.store.m.numbers) != 3 {
+		t.Errorf("after the repair: %+v", out)
 	}
 }
 

@@ -19,14 +19,11 @@ const (
 // judging collects participants into chunks, judges each against what is
 // stored, and writes what is new.
 type judging struct {
-	feed   *Feed
-	tx     Ingest
-	asOf   study.Date
-	fresh  map[int64]bool   // participants without history
-	codes  map[int64]string // participant codes seen in this object
-	counts *study.Counts
-	tree   *merkle
-	leaf   []byte
+	*reading
+	fresh   map[int64]bool   // participants without history
+	codes   map[int64]string // participant codes seen in this object
+	removal *removal         // nil where absence means nothing
+	leaf    []byte
 
 	participants []int64
 	news         [][]study.Record
@@ -38,6 +35,9 @@ type judging struct {
 
 // add takes over the records of one participant, in arrival order.
 func (j *judging) add(ctx context.Context, participant int64, news []study.Record) error {
+	if j.removal != nil && j.fresh[participant] {
+		j.removal.renames.meet(participant, news)
+	}
 	j.participants = append(j.participants, participant)
 	j.news = append(j.news, news)
 	j.records += len(news)
@@ -88,6 +88,7 @@ func (j *judging) write(ctx context.Context) error {
 	}
 	changes := j.judged
 	j.judged = nil
+	j.changed = j.changed || len(changes.Participants)+len(changes.Records)+len(changes.Visits)+len(changes.Deviations)+len(changes.Holds) > 0
 	return j.writing.start(func() error { return j.tx.Write(ctx, changes) })
 }
 
@@ -113,7 +114,7 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 	out := make([]study.History, len(j.participants))
 	for i, p := range j.participants {
 		if j.fresh[p] {
-			out[i].Participant = study.Participant{ID: p, Code: j.codes[p], Consented: study.NoDate, Withdrawn: study.NoDate}
+			out[i].Participant = study.Participant{ID: p, Code: j.codes[p], Consented: study.NoDate, Withdrawn: study.NoDate, StatusOn: study.NoDate}
 			continue
 		}
 		out[i], read = read[0], read[1:]
@@ -121,10 +122,27 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 	return out, nil
 }
 
-// judge adds to changes what one participant's new records bring.
+// judge adds to changes what one participant's new records bring, and what is
+// gone. Of a participant without new records only what is gone counts.
 func (j *judging) judge(ctx context.Context, h *study.History, news []study.Record, changes *study.Changes) error {
-	verdict := j.feed.Rules.Judge(*h, news, j.asOf)
-	if err := j.refuseBlocked(ctx, news, &verdict); err != nil {
+	var verdict study.Judgement
+	if len(news) > 0 {
+		verdict = judge(j.feed.Rules, h, news, j.asOf)
+	}
+	told := len(news)
+	if j.removal != nil {
+		if gone := j.removal.absent(h, news, verdict.VisitNo); len(gone) > 0 {
+			news = append(slices.Clip(news), gone...)
+			verdict = judge(j.feed.Rules, h, news, j.asOf)
+		}
+		if j.removal.renames.suspects[h.Participant.ID] {
+			j.suspect(h, news, &verdict)
+		}
+	}
+	if verdict.Participant.ID == 0 {
+		return nil // nothing new, nothing gone
+	}
+	if err := j.refuseBlocked(ctx, news, told, &verdict); err != nil {
 		return err
 	}
 	held := make(map[study.RecordKey]bool, len(verdict.Holds))
@@ -132,7 +150,7 @@ func (j *judging) judge(ctx context.Context, h *study.History, news []study.Reco
 		held[hold.Key] = true
 	}
 	for _, a := range arrivals(h.Versions, news, verdict.VisitNo, verdict.Blocked) {
-		j.count(&a, held[a.key])
+		j.count(&a, held[a.key], a.index >= told)
 		if a.version > 0 {
 			changes.Records = append(changes.Records, study.RecordVersion{Key: a.key, Version: a.version, Late: !a.current, Record: a.record})
 		}
@@ -141,8 +159,17 @@ func (j *judging) judge(ctx context.Context, h *study.History, news []study.Reco
 	return nil
 }
 
-// refuseBlocked quarantines the records that a `block` policy refuses.
-func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, verdict *study.Judgement) error {
+// suspect says of a participant that it may be another's new identifier, or have one.
+func (j *judging) suspect(h *study.History, news []study.Record, verdict *study.Judgement) {
+	if len(news) == 0 { // vanished: nothing else is judged of it
+		*verdict = study.Judgement{Participant: h.Participant, Visits: h.Visits, Holds: h.Holds}
+	}
+	j.removal.renames.hold(h, len(news) > 0, news, verdict)
+}
+
+// refuseBlocked quarantines the records that a policy or a lock refuses. Those
+// from told on are removals that no row says: they are in no equation.
+func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, told int, verdict *study.Judgement) error {
 	var refused []study.SealedRejection
 	for i, rule := range verdict.Blocked {
 		if rule == "" {
@@ -150,9 +177,17 @@ func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, verdic
 		}
 		r := &news[i]
 		form := j.feed.Study.Forms[r.Form].Name
-		refused = append(refused, study.SealedRejection{KeyVersion: r.KeyVersion, Box: r.SealedRaw, Item: j.feed.Intake.RowDigest(refusal(r, form, rule)),
-			Rejection: study.Rejection{Ordinal: r.Ordinal, Line: r.Line, Site: r.Site, Form: form, Rule: rule, Records: 1}})
-		j.counts.Quarantined++
+		q := study.SealedRejection{KeyVersion: r.KeyVersion, Box: r.SealedRaw, Item: j.feed.Intake.RowDigest(refusal(r, form, rule)),
+			Rejection: study.Rejection{Ordinal: r.Ordinal, Line: r.Line, Site: r.Site, Form: form, Rule: rule}}
+		if q.Box == nil { // no row, or none was kept because nothing was locked when the object was opened
+			q.Box, q.KeyVersion = j.feed.Intake.SealRow(nil), j.feed.Intake.KeyVersion()
+		}
+		if i < told {
+			q.Records = 1
+			j.counts.Quarantined++
+			j.refusals.add(rule)
+		}
+		refused = append(refused, q)
 		j.leaf = recordLeaf(j.leaf, r, study.RecordKey{Form: r.Form, Occurrence: r.Occurrence}, 'q')
 		j.tree.add(j.leaf)
 	}
@@ -162,7 +197,7 @@ func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, verdic
 	if err := j.writing.wait(); err != nil {
 		return err
 	}
-	return j.tx.Quarantine(ctx, j.feed.Config.Name, refused)
+	return j.quarantine(ctx, refused)
 }
 
 // refusal is what a refused record is recognised by when it comes again. Whose it
@@ -174,13 +209,18 @@ func refusal(r *study.Record, form, rule string) []byte {
 		r.Occurrence, strconv.FormatInt(micros(r.Modified), 10)), r.Hash[:]...)
 }
 
-// count books an arrival in the second equation and commits it to the root.
-func (j *judging) count(a *arrival, held bool) {
+// count books an arrival in the second equation and commits it to the root. A
+// removal that no row says is in neither equation.
+func (j *judging) count(a *arrival, held, unsaid bool) {
 	outcome := byte('a')
 	switch {
+	case a.version == 0 && unsaid:
+		return
 	case a.version == 0:
 		j.counts.Unchanged++
 		return
+	case unsaid:
+		j.counts.Removed++
 	case !a.current:
 		j.counts.Superseded++
 		outcome = 's'
@@ -189,6 +229,9 @@ func (j *judging) count(a *arrival, held bool) {
 		outcome = 'h'
 	default:
 		j.counts.Accepted++
+	}
+	if a.record.Removed {
+		outcome = 'd'
 	}
 	j.leaf = recordLeaf(j.leaf, a.record, a.key, outcome)
 	j.tree.add(j.leaf)

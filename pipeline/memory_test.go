@@ -36,12 +36,22 @@ type memory struct {
 	known      map[string]string    // version by item
 	objects    map[string]study.Digest
 	batches    []study.BatchRecord
+
+	sightings map[int64]map[study.Digest]int // of quarantine, by batch
+	numbered  map[int64]study.BatchRecord    // by number
+	answers   map[int64]map[study.RecordKey]study.CurrentRecord
+	shapes    map[string]study.Shape
+	drifts    []study.Drift
+	explained []study.Explanation // of everybody
+	locks     []study.Lock
 }
 
 func newMemory() *memory {
 	return &memory{numbers: map[string]int64{}, people: map[int64]study.Participant{}, versions: map[int64][]study.VersionRef{},
 		visits: map[int64]map[int32]study.Visit{}, deviations: map[int64]map[study.DeviationKey]study.Deviation{},
-		holds: map[int64]map[study.RecordKey]string{}, quarantine: map[study.Digest]int{}, known: map[string]string{}, objects: map[string]study.Digest{}}
+		holds: map[int64]map[study.RecordKey]string{}, quarantine: map[study.Digest]int{}, known: map[string]string{}, objects: map[string]study.Digest{},
+		sightings: map[int64]map[study.Digest]int{}, numbered: map[int64]study.BatchRecord{},
+		answers: map[int64]map[study.RecordKey]study.CurrentRecord{}, shapes: map[string]study.Shape{}}
 }
 
 func (m *memory) clone() *memory {
@@ -49,7 +59,8 @@ func (m *memory) clone() *memory {
 	c.numbers, c.people, c.versions = maps.Clone(m.numbers), maps.Clone(m.people), maps.Clone(m.versions)
 	c.quarantine, c.known, c.objects = maps.Clone(m.quarantine), maps.Clone(m.known), maps.Clone(m.objects)
 	c.visits, c.deviations, c.holds = clones(m.visits), clones(m.deviations), clones(m.holds)
-	c.batches = slices.Clone(m.batches)
+	c.batches, c.drifts = slices.Clone(m.batches), slices.Clone(m.drifts)
+	c.sightings, c.answers, c.numbered, c.shapes = clones(m.sightings), clones(m.answers), maps.Clone(m.numbered), maps.Clone(m.shapes)
 	return &c
 }
 
@@ -70,7 +81,15 @@ func put[K comparable, V any](m map[int64]map[K]V, id int64, k K, v V) {
 
 // history is what is stored of one participant.
 func (m *memory) history(id int64) study.History {
-	h := study.History{Participant: study.Participant{ID: id, Consented: study.NoDate, Withdrawn: study.NoDate}, Versions: slices.Clone(m.versions[id])}
+	h := study.History{Participant: study.Participant{ID: id, Consented: study.NoDate, Withdrawn: study.NoDate, StatusOn: study.NoDate},
+		Versions: slices.Clone(m.versions[id])}
+	for i := range h.Versions {
+		v := &h.Versions[i]
+		if v.Landed = m.numbered[v.BatchID].Origin; v.Landed == 0 {
+			v.Landed = v.BatchID
+		}
+	}
+	h.Explained, h.Locks = m.explained, m.locks
 	if p, ok := m.people[id]; ok {
 		h.Participant = p
 	}
@@ -112,6 +131,42 @@ func (s *vault) BeginIngest(context.Context, string) (Ingest, error) {
 }
 func (s *vault) ParticipantsOf(context.Context, string) ([]int64, error) {
 	return slices.Sorted(maps.Values(s.m.numbers)), nil
+}
+
+func (s *vault) Unsettled(context.Context, string) ([]int64, error) { return s.m.unsettled(), nil }
+
+// unsettled are those of whom versions came since everybody was last judged again.
+func (m *memory) unsettled() (out []int64) {
+	settled := int64(0)
+	for n, b := range m.numbered {
+		if b.Kind == "rejudge" && b.Item == "" {
+			settled = max(settled, n)
+		}
+	}
+	for id, versions := range m.versions {
+		if slices.ContainsFunc(versions, func(v study.VersionRef) bool { return v.BatchID > settled }) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// landed are the objects, each as read last, in order of landing.
+func (m *memory) landed() (out []study.LandedObject) {
+	at := map[int64]int{}
+	for _, n := range slices.Sorted(maps.Keys(m.numbered)) {
+		b := m.numbered[n]
+		switch {
+		case b.Kind != "object":
+		case b.Origin > 0:
+			out[at[b.Origin]].Latest = n
+		default:
+			at[n] = len(out)
+			out = append(out, study.LandedObject{Object: b.Object, Batch: n, Latest: n, Item: b.Item})
+		}
+	}
+	return out
 }
 
 // transaction is the Ingest over a copy.
@@ -156,7 +211,13 @@ func (x *transaction) Write(_ context.Context, c *study.Changes) error {
 	}
 	for _, r := range c.Records {
 		ref := study.VersionRef{Key: r.Key, Version: r.Version, Late: r.Late, Hash: r.Record.Hash, Modified: r.Record.Modified,
-			BatchID: x.batch, Ordinal: r.Record.Ordinal, Entered: r.Record.Entered}
+			BatchID: x.batch, Ordinal: r.Record.Ordinal, Entered: r.Record.Entered, Removed: r.Record.Removed}
+		if ref.Removed {
+			ref.Late = false // storage has one mark for both, and a later version follows
+		}
+		if !ref.Late {
+			put(x.answers, r.Record.Participant, r.Key, study.CurrentRecord{Key: r.Key, Answers: r.Record.Answers, Missing: r.Record.Missing})
+		}
 		for _, v := range x.versions[r.Record.Participant] {
 			if v.Key == ref.Key && v.Version == ref.Version {
 				return fmt.Errorf("version %d of %v is stored", v.Version, v.Key)
@@ -179,7 +240,64 @@ func (x *transaction) Write(_ context.Context, c *study.Changes) error {
 func (x *transaction) Quarantine(_ context.Context, _ string, rejections []study.SealedRejection) error {
 	for _, r := range rejections {
 		x.quarantine[r.Item] += r.Records
+		seen := x.sightings[x.batch]
+		put(x.sightings, x.batch, r.Item, seen[r.Item]+1)
 	}
+	return nil
+}
+
+func (x *transaction) Unsettled(context.Context) ([]int64, error) { return x.unsettled(), nil }
+
+func (x *transaction) Refused(_ context.Context, batch int64) (map[study.Digest]int, error) {
+	return x.sightings[batch], nil
+}
+
+func (x *transaction) BatchesOf(_ context.Context, source, item string) (map[int64]bool, error) {
+	out := map[int64]bool{}
+	for n, b := range x.numbered {
+		if b.Kind == "object" && b.Source == source && (item == "" || b.Item == item) {
+			out[n] = true
+		}
+	}
+	return out, nil
+}
+
+func (x *transaction) Asserted(_ context.Context, batches map[int64]bool) (out []int64, err error) {
+	for id := range x.versions {
+		of := versionsByKey(slices.Clone(x.versions[id]))
+		for _, v := range x.versions[id] {
+			if now := newest(of(v.Key)); now != nil && !now.Removed && batches[now.BatchID] {
+				out = append(out, id)
+				break
+			}
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+func (x *transaction) Currents(_ context.Context, participants []int64) ([][]study.CurrentRecord, error) {
+	out := make([][]study.CurrentRecord, len(participants))
+	for i, id := range participants {
+		of := versionsByKey(slices.Clone(x.versions[id]))
+		for key, r := range x.answers[id] {
+			if !newest(of(key)).Removed {
+				out[i] = append(out[i], r)
+			}
+		}
+		slices.SortFunc(out[i], func(a, b study.CurrentRecord) int { return compareKeys(a.Key, b.Key) })
+	}
+	return out, nil
+}
+
+func (x *transaction) AcceptedShape(_ context.Context, source string) (study.Shape, bool, error) {
+	s, ok := x.shapes[source]
+	return s, ok, nil
+}
+
+func (x *transaction) RecordShape(_ context.Context, source string, s study.Shape, drifts []study.Drift) error {
+	x.shapes[source] = s
+	x.drifts = append(x.drifts, drifts...)
 	return nil
 }
 
@@ -190,6 +308,10 @@ func (x *transaction) Know(_ context.Context, b study.BatchRecord) error {
 
 func (x *transaction) Finish(ctx context.Context, b study.BatchRecord) error {
 	x.batches = append(x.batches, b)
+	x.numbered[x.batch] = b
+	if b.Kind == "rejudge" || b.Origin > 0 {
+		return nil
+	}
 	return x.Know(ctx, b)
 }
 
@@ -294,7 +416,29 @@ func (b *bench) sync(files ...file) Outcome {
 
 func (b *bench) rejudge(asOf study.Date) {
 	b.t.Helper()
-	if _, err := b.ingester.Rejudge(b.t.Context(), b.feed.Study, b.feed.Rules, asOf, "test"); err != nil {
+	if _, err := b.ingester.Rejudge(b.t.Context(), b.feed.Study, b.feed.Rules, nil, asOf, "test"); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+func (b *bench) settle(asOf study.Date) Outcome {
+	b.t.Helper()
+	out, err := b.ingester.Settle(b.t.Context(), b.feed.Study, b.feed.Rules, nil, asOf, "test")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return out
+}
+
+// replay reads the objects again, which must balance.
+func (b *bench) replay(objects ...study.LandedObject) Outcome {
+	b.t.Helper()
+	out, err := b.ingester.Replay(b.t.Context(), b.feed, objects, "test")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if rows, records := out.Counts.Unaccounted(); rows != 0 || records != 0 {
+		b.t.Fatalf("unbalanced: %+v", out.Counts)
+	}
+	return out
 }

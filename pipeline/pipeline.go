@@ -36,6 +36,9 @@ type Store interface {
 	Cursor(ctx context.Context, source string) (state []byte, known map[string]string, err error)
 	BeginIngest(ctx context.Context, study string) (Ingest, error)
 	ParticipantsOf(ctx context.Context, study string) ([]int64, error)
+	// Unsettled are the participants of whom objects brought something since the
+	// study was last judged without news, ascending.
+	Unsettled(ctx context.Context, study string) ([]int64, error)
 }
 
 // Ingest is the one transaction in which everything that follows from one
@@ -45,6 +48,19 @@ type Ingest interface {
 	Landed(ctx context.Context, source, item string, object study.Digest) (bool, error)
 	Resolve(ctx context.Context, ids []study.SealedIdentity) (numbers []int64, isNew []bool, err error)
 	Histories(ctx context.Context, participants []int64) ([]study.History, error)
+	Currents(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error)
+	Unsettled(ctx context.Context) ([]int64, error)
+	// BatchesOf are the batches of a source's objects, item "" = of all names.
+	BatchesOf(ctx context.Context, source, item string) (map[int64]bool, error)
+	// Asserted are the participants with a record that is there and whose current
+	// version came with one of the batches, ascending.
+	Asserted(ctx context.Context, batches map[int64]bool) ([]int64, error)
+	// AcceptedShape is what objects of the source look like; ok is false where that
+	// is for the next one to say.
+	AcceptedShape(ctx context.Context, source string) (shape study.Shape, ok bool, err error)
+	RecordShape(ctx context.Context, source string, s study.Shape, drifts []study.Drift) error
+	// Refused is what a batch quarantined, by digest, as often as it was seen.
+	Refused(ctx context.Context, batch int64) (map[study.Digest]int, error)
 	Write(ctx context.Context, c *study.Changes) error
 	Quarantine(ctx context.Context, source string, rejections []study.SealedRejection) error
 	Know(ctx context.Context, b study.BatchRecord) error
@@ -68,6 +84,8 @@ type Feed struct {
 	Format  transform.Format
 	Intake  *deid.Intake
 	Rules   *transform.Rules
+
+	KeepRows bool // data of the study are locked: rows are kept until they are judged, for what is refused then
 }
 
 // Ingester runs syncs.
@@ -85,7 +103,8 @@ type Ingester struct {
 type Outcome struct {
 	Run     int64
 	Objects int // objects recorded
-	Known   int // objects whose bytes were already durable
+	Known   int // objects that brought nothing new: their bytes, or all that is made of them, were there
+	Aside   int // objects put aside whole: unreadable, or of a shape that the source's policy does not let in
 	Counts  study.Counts
 	Busy    bool // another process runs this source: a normal answer
 }

@@ -96,7 +96,7 @@ func show(ctx context.Context, f *Feed, d connectors.Delivery, rows int) (Previe
 	defer func() { _ = r.Close() }()
 	v := &viewer{feed: f, masks: newColumnMasks(f.Study, &f.Config.Map), limit: int64(rows), numbers: map[string]int64{}, Preview: Preview{Rules: map[string]int{}}}
 	counted := &counting{r: r}
-	err = decode(ctx, f, counted, v.add)
+	err = decode(ctx, f, counted, nil, v.add)
 	v.Bytes = counted.n
 	return v.Preview, err
 }
@@ -221,11 +221,11 @@ func pickOf(f *study.FormMapping, field string) study.Pick {
 
 // from shows the cell that a pick takes its value from.
 func (v *viewer) from(p study.Pick, rows *transform.Rows, ordinal int64) string {
-	k := slices.Index(rows.Columns, p.Column)
-	if p.Column == "" || k < 0 {
+	k, i := slices.Index(rows.Columns, p.Column), ordinal-rows.First
+	if p.Column == "" || k < 0 || i < 0 || i >= int64(rows.Len()) { // a record of several rows may begin in an earlier batch
 		return ""
 	}
-	return p.Column + "=" + v.masks.cell(p.Column, rows.Row(int(ordinal - rows.First))[k])
+	return p.Column + "=" + v.masks.cell(p.Column, rows.Row(int(i))[k])
 }
 
 func (v *viewer) visit(ref *study.VisitRef) string {

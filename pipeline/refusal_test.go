@@ -56,8 +56,8 @@ func TestRefusedRecordsAreToldApart(t *testing.T) {
 		verdict.Blocked[i] = study.VisitOutOfWindow
 	}
 	tx := &quarantined{}
-	j := &judging{feed: &Feed{Study: s, Config: &study.Source{}, Intake: intake}, tx: tx, counts: &study.Counts{}, tree: &merkle{}}
-	if err := j.refuseBlocked(t.Context(), news, &verdict); err != nil {
+	j := &judging{reading: &reading{feed: &Feed{Study: s, Config: &study.Source{}, Intake: intake}, tx: tx, tree: &merkle{}}}
+	if err := j.refuseBlocked(t.Context(), news, len(news), &verdict); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[study.Digest]int{}

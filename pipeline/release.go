@@ -377,7 +377,7 @@ func (w *partWriter) judge(ctx context.Context, s Snapshot, people []person) err
 		return err
 	}
 	for i := range histories {
-		verdict := w.r.Rules.Judge(histories[i], nil, w.asOf)
+		verdict := judge(w.r.Rules, &histories[i], nil, w.asOf)
 		if err := w.book.Add(verdict.Participant, &verdict, records[i]); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ const (
 	PointBeforeCommit   = "ingest.before_commit"    // everything written, COMMIT not sent
 	PointAfterCommit    = "ingest.after_commit"     // committed, nothing else done
 	PointBeforeAck      = "ingest.before_ack"       // about to tell the source
+	PointSettled        = "settle.before_commit"    // who had news is judged again, COMMIT not sent
 	PointMidPart        = "release.mid_part"        // one part of the release written
 	PointPartsBuilt     = "release.parts_built"     // all parts written, gates not run
 	PointBeforeApproval = "release.before_approval" // gates passed
@@ -18,6 +19,6 @@ const (
 
 // Points lists every named point, in order.
 var Points = []string{
-	PointLanded, PointMidCopy, PointBeforeCommit, PointAfterCommit, PointBeforeAck,
+	PointLanded, PointMidCopy, PointBeforeCommit, PointAfterCommit, PointBeforeAck, PointSettled,
 	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointBeforeEnvelope, PointAfterEnvelope,
 }

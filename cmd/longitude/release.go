@@ -102,8 +102,12 @@ func (a *app) printRelease(s *study.Study, r pipeline.Release) error {
 // series is the release series of a study: the domain of its released codes.
 const series = "main"
 
-// build makes one release of a study.
+// build makes one release of a study. What objects brought is settled first, so
+// that the pages and the release tell the same.
 func (h *house) build(ctx context.Context, s *study.Study, asOf study.Date, trigger string) (pipeline.Release, error) {
+	if err := h.settle(ctx, s.Name, trigger); err != nil {
+		return pipeline.Release{}, err
+	}
 	r, err := h.releaser(s)
 	if err != nil {
 		return pipeline.Release{}, err

@@ -156,7 +156,9 @@ func (s *service) jobs() []pipeline.Job {
 func (s *service) sync(ctx context.Context, source, trigger string) {
 	src, err := s.h.sources([]string{source})
 	if err == nil {
-		_, err = s.h.sync(ctx, src[0], trigger)
+		if _, err = s.h.sync(ctx, src[0], trigger); err == nil {
+			err = s.h.settle(ctx, src[0].Study, trigger)
+		}
 	}
 	s.note("sync", source, err)
 }
@@ -164,7 +166,7 @@ func (s *service) sync(ctx context.Context, source, trigger string) {
 func (s *service) rejudge(ctx context.Context, st *study.Study) {
 	asOf, err := s.h.asOf(st, "")
 	if err == nil {
-		_, err = s.h.ingester().Rejudge(ctx, st, transform.NewRules(st), asOf, "schedule")
+		_, err = s.h.ingester().Rejudge(ctx, st, transform.NewRules(st), crossChecks(st), asOf, "schedule")
 	}
 	s.note("rejudge", st.Name, err)
 }

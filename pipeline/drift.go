@@ -1,0 +1,126 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"longitude/study"
+	"longitude/transform"
+)
+
+// watch compares the shape of an object with the accepted one while it is read.
+// The names of columns are known from the first batch, what values look like from
+// the first rows; whatever was written until then goes with the transaction.
+type watch struct {
+	source   *study.Source
+	asked    []string    // columns that the mapping reads
+	accepted study.Shape // of no columns: the first object says
+	again    bool        // the object is read again: its shape is not judged
+
+	observer transform.Observer
+	seen     int  // batches
+	decided  bool // on all that is looked at
+	drifts   []study.Drift
+	codes    []study.Drift // codes outside their lists, once each
+}
+
+func newWatch(ctx context.Context, r *reading) (*watch, error) {
+	mapper, problems := transform.NewMapper(r.feed.Study, r.feed.Config)
+	if len(problems) > 0 {
+		return nil, invalidMapping(r.feed)
+	}
+	w := &watch{source: r.feed.Config, asked: mapper.Columns(), again: r.origin > 0, observer: mapper.Observer()}
+	if w.again {
+		return w, nil
+	}
+	var err error
+	w.accepted, _, err = r.tx.AcceptedShape(ctx, r.feed.Config.Name)
+	return w, err
+}
+
+// tolerant reports whether a column of fields may be missing. An object that is
+// read again was let in, or a person wants it in.
+func (w *watch) tolerant() bool { return w.again || w.source.Drift.MissingColumn == study.Evolve }
+
+func (w *watch) look(rows *transform.Rows) error {
+	if w.decided {
+		return nil
+	}
+	full := w.observer.See(rows)
+	w.seen++
+	if w.decided = full; !full && w.seen > 1 {
+		return nil
+	}
+	return w.judge()
+}
+
+func (w *watch) end() error {
+	if w.decided {
+		return nil
+	}
+	w.decided = true
+	return w.judge()
+}
+
+// judge compares what was seen so far. The strictest policy that a change meets holds.
+func (w *watch) judge() error {
+	if w.again {
+		return nil
+	}
+	w.drifts = transform.Drifts(w.accepted, w.observer.Shape(), w.asked, w.source.Drift)
+	var aside []study.Rejection
+	for _, d := range w.drifts {
+		switch d.Action {
+		case study.Freeze:
+			return frozen(w.source.Name, w.drifts)
+		case study.QuarantineDrift:
+			aside = append(aside, study.Rejection{Field: d.Column, Rule: "drift_" + string(d.Kind)})
+		}
+	}
+	if len(aside) == 0 {
+		return nil
+	}
+	return &unread{rules: aside, shape: w.accepted, drifts: w.drifts}
+}
+
+// shownDrifts bounds the changes that an error tells.
+const shownDrifts = 5
+
+func frozen(source string, drifts []study.Drift) error {
+	var told []string
+	for _, d := range drifts[:min(len(drifts), shownDrifts)] {
+		told = append(told, strings.TrimSpace(string(d.Kind)+" "+d.Column))
+	}
+	return &study.Error{Code: "drift.frozen", Exit: study.ExitBlocked,
+		Op:   "an object of source " + source + " has another shape than those before: " + strings.Join(told, ", ") + "; nothing of it was recorded",
+		Hint: "if it is meant to be so, correct the mapping and run `longitude drift accept " + source + "`"}
+}
+
+// ruleChoice is the rule of transform that a code is not in its list.
+const ruleChoice = "choice_unknown"
+
+// choices hears of codes outside their lists.
+func (w *watch) choices(rejections []study.Rejection) {
+	for i := range rejections {
+		r := &rejections[i]
+		d := study.Drift{Kind: study.NewChoice, Column: r.Form + "." + r.Field, Mapped: true, Action: study.Evolve}
+		if r.Rule == ruleChoice && !slices.Contains(w.codes, d) {
+			w.codes = append(w.codes, d)
+		}
+	}
+}
+
+// record makes the shape of an object that was let in the accepted one, with the
+// changes as events of its batch.
+func (w *watch) record(ctx context.Context, r *reading) error {
+	shape := w.observer.Shape()
+	r.columns = make([]string, len(shape.Columns))
+	for i := range shape.Columns {
+		r.columns[i] = shape.Columns[i].Name
+	}
+	if w.again {
+		return nil
+	}
+	return r.tx.RecordShape(ctx, w.source.Name, shape, append(w.drifts, w.codes...))
+}

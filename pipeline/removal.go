@@ -1,0 +1,167 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"longitude/study"
+)
+
+// removal finds the records that are gone because an object no longer has them:
+// of a complete snapshot what its source, or objects of its name, held before, and
+// of an object that is read again what only its earlier readings gave. A record
+// that anything else ever stored a version of stays.
+//
+// What was refused of the object may be what is absent from it. Of a snapshot
+// nobody knows whose refused rows are, so nothing of a form is taken as gone while
+// records of that form, or rows, are refused. Of an object that is read again the
+// row is known that gave a record.
+type removal struct {
+	source   string
+	alone    func(v *study.VersionRef) bool // the version is the source's, or the object's
+	keeps    func(v *study.VersionRef) bool // what was refused may be this
+	landed   int64                          // place in order of landing of what replaces; 0 = now
+	limit    float64                        // share of live that may go; 0 = all
+	asserted []int64                        // participants that may have something to lose, ascending
+	study    *study.Study
+
+	live, gone int64
+	renames    renames
+}
+
+// newRemoval prepares the removal of an object before it is judged; nil when its
+// absences mean nothing.
+func newRemoval(ctx context.Context, r *reading, d *door) (*removal, error) {
+	kind := r.feed.Config.Snapshot.Kind
+	if r.origin == 0 && kind != study.Complete && kind != study.CompleteByName {
+		return nil, nil
+	}
+	item := r.item
+	if r.origin == 0 && kind == study.Complete {
+		item = ""
+	}
+	batches, err := r.tx.BatchesOf(ctx, r.feed.Config.Name, item)
+	if err != nil || len(batches) == 0 {
+		return nil, err
+	}
+	m := &removal{source: r.feed.Config.Name, study: r.feed.Study, landed: r.origin}
+	if m.asserted, err = r.tx.Asserted(ctx, batches); err != nil {
+		return nil, err
+	}
+	if r.origin > 0 {
+		m.alone = func(v *study.VersionRef) bool { return v.Landed == r.origin }
+		m.keeps = func(v *study.VersionRef) bool { return d.refusedRows[v.Ordinal] }
+		return m, nil
+	}
+	m.limit = r.feed.Config.Snapshot.MaxRemoved
+	m.alone = func(v *study.VersionRef) bool { return batches[v.BatchID] }
+	m.keeps = func(v *study.VersionRef) bool {
+		return d.refusedForms[""] || d.refusedForms[m.study.Forms[v.Key.Form].Name]
+	}
+	return m, m.renames.prepare(ctx, r.tx, m, d)
+}
+
+// vanished are the participants that had something and are not in the object.
+func (m *removal) vanished(d *door) (out []int64) {
+	for _, p := range m.asserted {
+		if _, here := d.code[p]; !here {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// absent makes tombstones for the participant's records that are gone: live,
+// nobody else's, and not among the new ones. placed are the numbers of the visits
+// that those belong to.
+func (m *removal) absent(h *study.History, news []study.Record, placed []int32) []study.Record {
+	here := make(map[study.RecordKey]bool, len(news))
+	for i := range news {
+		here[study.RecordKey{Form: news[i].Form, VisitNo: placed[i], Occurrence: news[i].Occurrence}] = true
+		if no := visitOf(h, news[i].Visit.Key); no > 0 { // a refused record is of no visit
+			here[study.RecordKey{Form: news[i].Form, VisitNo: no, Occurrence: news[i].Occurrence}] = true
+		}
+	}
+	stays := m.renames.stays(h)
+	var out []study.Record
+	m.each(h, func(v *study.VersionRef) {
+		m.live++
+		if stays || here[v.Key] || m.keeps(v) {
+			return
+		}
+		m.gone++
+		out = append(out, m.tombstone(h, v))
+	})
+	return out
+}
+
+// each calls do with the current version of every live record that is nobody else's.
+func (m *removal) each(h *study.History, do func(*study.VersionRef)) {
+	inOrder(h.Versions)
+	for start := 0; start < len(h.Versions); {
+		end, alone := start, true
+		for ; end < len(h.Versions) && h.Versions[end].Key == h.Versions[start].Key; end++ {
+			alone = alone && m.alone(&h.Versions[end])
+		}
+		if now := newest(h.Versions[start:end]); alone && now != nil && !now.Removed {
+			do(now)
+		}
+		start = end
+	}
+}
+
+// tombstone is a record that says of v that it is gone. Of an object that is read
+// again it stands for the row that gave v, of a snapshot for no row.
+func (m *removal) tombstone(h *study.History, v *study.VersionRef) study.Record {
+	r := study.Record{Participant: h.Participant.ID, Form: v.Key.Form, Occurrence: v.Key.Occurrence, Removed: true, Landed: m.landed,
+		Entered: study.NoDate, Withdrawn: study.NoDate, Consented: study.NoDate, StatusOn: study.NoDate,
+		Answers: blank(&m.study.Forms[v.Key.Form]), Visit: study.VisitRef{Type: -1}}
+	if m.landed > 0 {
+		r.Ordinal = v.Ordinal
+	}
+	if v.Key.VisitNo > 0 {
+		r.Visit.Key = keyOf(h, v.Key.VisitNo)
+		r.Visit.Unsaid = study.UnsaidActual | study.UnsaidPlanned | study.UnsaidDeclared | study.UnsaidReason
+	}
+	return r
+}
+
+// blank packs answers of which none is given.
+func blank(f *study.Form) string {
+	marks := make([]string, len(f.Fields))
+	for i := range marks {
+		marks[i] = study.MissingMark
+	}
+	return strings.Join(marks, string(study.FieldSeparator))
+}
+
+func visitOf(h *study.History, key string) int32 {
+	for i := range h.Visits {
+		if key != "" && h.Visits[i].Key == key {
+			return h.Visits[i].No
+		}
+	}
+	return 0
+}
+
+func keyOf(h *study.History, no int32) string {
+	i, ok := slices.BinarySearchFunc(h.Visits, no, func(v study.Visit, no int32) int { return cmp.Compare(v.No, no) })
+	if !ok {
+		return ""
+	}
+	return h.Visits[i].Key
+}
+
+// check refuses an object from which more is missing than its source allows.
+func (m *removal) check() error {
+	if m == nil || m.limit == 0 || float64(m.gone) <= m.limit*float64(m.live) {
+		return nil
+	}
+	return &study.Error{Code: "snapshot.too_many_removed", Exit: study.ExitBlocked,
+		Op: fmt.Sprintf("an object of source %s lacks %d of %d records that were there; nothing of it was recorded", m.source, m.gone, m.live),
+		Hint: "check that the export is whole (filters, rights, a cut file); if so many were removed at the source, raise snapshot.max_removed for this run, " +
+			"and if objects do not hold everything, set snapshot: incremental"}
+}

@@ -1,0 +1,74 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"longitude/deid"
+	"longitude/study"
+)
+
+// unread is an object that is put aside whole: recorded as having come, and
+// nothing of it but why. The source goes on behind it; the object is read again
+// once the mapping fits it.
+type unread struct {
+	rules  []study.Rejection // why, by rule and column
+	shape  study.Shape       // accepted before
+	drifts []study.Drift
+}
+
+func (u *unread) Error() string { return "an object is put aside" }
+
+// ruleUnreadable is the rule of an object that its format or mapping cannot read
+// at all; the field is the code of the error.
+const ruleUnreadable = "object_unreadable"
+
+// unreadable makes of an error about an object itself that it is put aside.
+func unreadable(err error) error {
+	return &unread{rules: []study.Rejection{{Field: codeOf(err), Rule: ruleUnreadable}}}
+}
+
+// putAside records that the object came. Each reason is a row in quarantine of its
+// own, so that a person sees it and may waive it.
+func (u *unread) putAside(ctx context.Context, f *Feed, tx Ingest, b study.BatchRecord) error {
+	tree := &merkle{salt: b.Object.Digest}
+	refused := make([]study.SealedRejection, len(u.rules))
+	for i, r := range u.rules {
+		refused[i] = study.SealedRejection{Rejection: r, KeyVersion: f.Intake.KeyVersion(), Box: f.Intake.SealRow(nil),
+			Item: f.Intake.RowDigest(deid.Frame(r.Rule, r.Field, b.Object.Digest.String()))}
+		tree.add(refused[i].Item[:])
+	}
+	if err := tx.Quarantine(ctx, f.Config.Name, refused); err != nil {
+		return err
+	}
+	if len(u.drifts) > 0 {
+		if err := tx.RecordShape(ctx, f.Config.Name, u.shape, u.drifts); err != nil {
+			return err
+		}
+	}
+	b.Aside, b.Root, b.Leaves = true, tree.root(), tree.leaves
+	return tx.Finish(ctx, b)
+}
+
+// honest tells a failure to read the object from a failure to make sense of it.
+type honest struct {
+	r      io.Reader
+	failed bool
+}
+
+func (h *honest) Read(b []byte) (int, error) {
+	n, err := h.r.Read(b)
+	h.failed = h.failed || err != nil && !errors.Is(err, io.EOF)
+	return n, err
+}
+
+// blame says what an error of a format is about: the object, unless it could not
+// be read, the run was stopped, or trying again may help.
+func (h *honest) blame(ctx context.Context, err error) error {
+	var told *study.Error
+	if h.failed || ctx.Err() != nil || !errors.As(err, &told) || told.Temporary {
+		return err
+	}
+	return unreadable(err)
+}
