@@ -88,11 +88,19 @@ func Load(dir string, opt Options) (*Config, []Finding) {
 	if c.service == nil {
 		c.Service = (&document{}).buildService(dir, opt.Getenv)
 	}
+	findings = append(findings, c.finish()...)
+	sortFindings(findings)
+	return c, findings
+}
+
+// finish lists what was found in the documents.
+func (c *Config) finish() []Finding {
+	var findings []Finding
 	for _, d := range c.docs {
 		findings = append(findings, d.finish()...)
 	}
 	sortFindings(findings)
-	return c, findings
+	return findings
 }
 
 // maxFile bounds a config file; a larger one is something else by mistake.
