@@ -128,15 +128,20 @@ type checker struct {
 	env     map[string]any
 }
 
-// passes evaluates c over the canonical values of a record. A check that cannot
-// be evaluated because a value it needs is missing passes; one that cannot be
-// evaluated for another reason does not.
-func (k *checker) passes(c *check, form *study.Form, values [][]byte) bool {
+// prepare makes k ready for the values of the next record.
+func (k *checker) prepare() {
 	if k.env == nil {
 		k.env = map[string]any{}
 		k.machine.MemoryBudget = maxExprMemory
 	}
 	clear(k.env)
+}
+
+// passes evaluates c over the canonical values of a record. A check that cannot
+// be evaluated because a value it needs is missing passes; one that cannot be
+// evaluated for another reason does not.
+func (k *checker) passes(c *check, form *study.Form, values [][]byte) bool {
+	k.prepare()
 	missing := false
 	for _, i := range c.fields {
 		f := &form.Fields[i]
