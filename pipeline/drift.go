@@ -73,7 +73,8 @@ func (w *watch) judge() error {
 	for _, d := range w.drifts {
 		switch d.Action {
 		case study.Freeze:
-			return frozen(w.source.Name, w.drifts)
+			return &study.Error{Code: "drift.frozen", Exit: study.ExitBlocked, Op: changed(w.source.Name, w.drifts) + "; nothing of it was recorded",
+				Hint: "correct the mapping if it reads what has changed, then run `longitude drift accept " + w.source.Name + "`"}
 		case study.QuarantineDrift:
 			aside = append(aside, study.Rejection{Field: d.Column, Rule: "drift_" + string(d.Kind)})
 		}
@@ -81,20 +82,21 @@ func (w *watch) judge() error {
 	if len(aside) == 0 {
 		return nil
 	}
-	return &unread{rules: aside, shape: w.accepted, drifts: w.drifts}
+	why := &study.Error{Code: "drift.put_aside", Op: changed(w.source.Name, w.drifts) + "; it was put aside whole",
+		Hint: "correct the mapping if it reads what has changed, then run `longitude drift accept " + w.source.Name + "` and `longitude quarantine replay`"}
+	return &unread{why: why, rules: aside, shape: w.accepted, drifts: w.drifts}
 }
 
 // shownDrifts bounds the changes that an error tells.
 const shownDrifts = 5
 
-func frozen(source string, drifts []study.Drift) error {
+// changed says what an object brings that those before did not.
+func changed(source string, drifts []study.Drift) string {
 	var told []string
 	for _, d := range drifts[:min(len(drifts), shownDrifts)] {
 		told = append(told, strings.TrimSpace(string(d.Kind)+" "+d.Column))
 	}
-	return &study.Error{Code: "drift.frozen", Exit: study.ExitBlocked,
-		Op:   "an object of source " + source + " has another shape than those before: " + strings.Join(told, ", ") + "; nothing of it was recorded",
-		Hint: "if it is meant to be so, correct the mapping and run `longitude drift accept " + source + "`"}
+	return "an object of source " + source + " is not of the expected shape: " + strings.Join(told, ", ")
 }
 
 // ruleChoice is the rule of transform that a code is not in its list.

@@ -90,16 +90,21 @@ func (in *Ingester) deliver(ctx context.Context, f *Feed, d connectors.Delivery,
 // recorded is what became of an object.
 type recorded struct {
 	counts study.Counts
-	known  bool // nothing new: the same bytes, or the same outcome
-	aside  bool // put aside whole
+	known  bool         // nothing new: the same bytes, or the same outcome
+	aside  *study.Error // why it was put aside whole; nil = it was not
 
 	nothing bool // was written: what was is not committed
 }
 
+// toldReasons bounds the reasons that an outcome tells.
+const toldReasons = 5
+
 // tell adds up the outcome of a run.
 func (in *Ingester) tell(f *Feed, out *Outcome, done recorded) {
-	if done.aside {
-		out.Aside++
+	if done.aside != nil {
+		if out.Aside++; out.Aside <= toldReasons {
+			out.Reasons = append(out.Reasons, done.aside)
+		}
 	}
 	if done.known {
 		out.Known++
@@ -164,7 +169,7 @@ func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d 
 	var unread *unread
 	if errors.As(err, &unread) {
 		return in.transact(ctx, f, func(tx Ingest) (recorded, error) {
-			return recorded{aside: true}, unread.putAside(ctx, f, tx, b)
+			return recorded{aside: unread.why}, unread.putAside(ctx, f, tx, b)
 		})
 	}
 	return done, err

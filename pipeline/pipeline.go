@@ -102,9 +102,10 @@ type Ingester struct {
 // Outcome is the result of one run.
 type Outcome struct {
 	Run     int64
-	Objects int // objects recorded
-	Known   int // objects that brought nothing new: their bytes, or all that is made of them, were there
-	Aside   int // objects put aside whole: unreadable, or of a shape that the source's policy does not let in
+	Objects int     // objects recorded
+	Known   int     // objects that brought nothing new: their bytes, or all that is made of them, were there
+	Aside   int     // objects put aside whole: unreadable, or of a shape that the source's policy does not let in
+	Reasons []error // why, for the first of them
 	Counts  study.Counts
 	Busy    bool // another process runs this source: a normal answer
 }

@@ -65,7 +65,7 @@ func (in *Ingester) readAgain(ctx context.Context, f *Feed, o study.LandedObject
 	})
 	var unread *unread
 	if errors.As(err, &unread) {
-		return recorded{known: true, aside: true}, nil
+		return recorded{known: true, aside: unread.why}, nil
 	}
 	return done, err
 }

@@ -13,20 +13,21 @@ import (
 // nothing of it but why. The source goes on behind it; the object is read again
 // once the mapping fits it.
 type unread struct {
-	rules  []study.Rejection // why, by rule and column
+	why    *study.Error      // for the operator
+	rules  []study.Rejection // the same by rule and column
 	shape  study.Shape       // accepted before
 	drifts []study.Drift
 }
 
-func (u *unread) Error() string { return "an object is put aside" }
+func (u *unread) Error() string { return u.why.Error() }
 
 // ruleUnreadable is the rule of an object that its format or mapping cannot read
 // at all; the field is the code of the error.
 const ruleUnreadable = "object_unreadable"
 
 // unreadable makes of an error about an object itself that it is put aside.
-func unreadable(err error) error {
-	return &unread{rules: []study.Rejection{{Field: codeOf(err), Rule: ruleUnreadable}}}
+func unreadable(err *study.Error) error {
+	return &unread{why: err, rules: []study.Rejection{{Field: err.Code, Rule: ruleUnreadable}}}
 }
 
 // putAside records that the object came. Each reason is a row in quarantine of its
@@ -70,5 +71,5 @@ func (h *honest) blame(ctx context.Context, err error) error {
 	if h.failed || ctx.Err() != nil || !errors.As(err, &told) || told.Temporary {
 		return err
 	}
-	return unreadable(err)
+	return unreadable(told)
 }

@@ -55,8 +55,9 @@ func TestBadConfiguration(t *testing.T) {
 	}
 }
 
-// A file that cannot be read at all is refused whole, with its place and what to
-// do; nothing of it is recorded, and once mended nothing of it is lost.
+// A file that cannot be read at all is put aside whole, with its place and what to
+// do; nothing of it is recorded, the source goes on behind it, and once mended
+// nothing of it is lost.
 func TestUnreadableFiles(t *testing.T) {
 	whole := smallHeader + person("P-Müller")
 	latin, err := charmap.Windows1252.NewEncoder().String(whole)
@@ -68,7 +69,7 @@ func TestUnreadableFiles(t *testing.T) {
 		words            []string
 		mend             func(*trial) // nil: deliver the whole file
 	}{
-		{"missing column", strings.Replace(whole, ",IOP,", ",PRESSURE,", 1), "map.column_missing", []string{"IOP"}, nil},
+		{"missing column", strings.Replace(whole, ",IOP,", ",PRESSURE,", 1), "drift.put_aside", []string{"IOP"}, nil},
 		{"wrong delimiter", strings.ReplaceAll(whole, ",", ";"), "csv.delimiter", []string{"line 1", `";"`},
 			func(x *trial) { x.edit("source.yaml", `delimiter: ","`, `delimiter: ";"`) }},
 		{"UTF-16 undeclared without a mark", wide(whole, false), "csv.", []string{"line 1", "encoding"},
@@ -81,19 +82,24 @@ func TestUnreadableFiles(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			x := newTrial(t, smallStudy)
 			x.drop("a.csv", c.text)
-			for range 2 { // and again: it is not skipped
-				x.refused(study.ExitFailed, c.code, c.words, "sync")
-			}
-			if x.versions() != 0 || x.number("SELECT count(*) FROM research.batch") != 0 {
-				t.Error("something of the file was recorded")
+			x.drop("b.csv", smallHeader)
+			x.refused(study.ExitRejections, c.code, c.words, "sync")
+			if x.versions() != 0 || x.number("SELECT count(*) FROM research.batch WHERE aside") != 1 || x.sync(study.ExitOK).Objects != 0 {
+				t.Error("something of the file was recorded, or the source did not go on")
 			}
 			if c.mend == nil {
 				x.drop("a.csv", whole)
+				if got := x.sync(study.ExitOK).Counts; got.Accepted != 3 {
+					t.Errorf("delivered anew: %+v", got)
+				}
 			} else {
 				c.mend(x)
+				if got := x.replay("clinic", true).Counts; got.Accepted != 3 {
+					t.Errorf("mended: %+v", got)
+				}
 			}
-			if got := x.sync(study.ExitOK).Counts; got.Accepted != 3 {
-				t.Errorf("mended: %+v", got)
+			if open := x.number("SELECT count(*) FROM research.quarantine_current WHERE state = 'open'"); open != 0 {
+				t.Errorf("%d rows are open", open)
 			}
 			var leaked int64
 			for _, table := range []string{"jobs.run", "research.batch", "audit.event"} {

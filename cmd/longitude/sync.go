@@ -65,6 +65,9 @@ func (a *app) sync(ctx context.Context, h *house, names []string) error {
 				first = err
 			}
 		}
+		for _, why := range out.Reasons {
+			a.report(why)
+		}
 		results = append(results, r)
 		if !slices.Contains(studies, src.Study) {
 			studies = append(studies, src.Study)

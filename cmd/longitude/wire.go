@@ -36,6 +36,7 @@ type house struct {
 	ring     *keys.Ring
 	observer pipeline.Observer
 	now      func() time.Time
+	changes  config.Plan // of the documents against those in force
 	closers  []func()
 }
 
@@ -44,7 +45,9 @@ type need int
 
 const (
 	needConfig   need = iota // the documents, valid
-	needDatabase             // and the database, migrated, with the studies registered
+	needPlan                 // and the database, migrated, whatever is in force there
+	needReading              // and the studies as they are in force
+	needDatabase             // and nothing in the documents that waits to be applied
 )
 
 // open reads the configuration and connects what the command needs.
@@ -61,7 +64,11 @@ func (a *app) open(ctx context.Context, n need) (*house, error) {
 	if findings := h.cfg.ResolveService(); config.Failed(findings) {
 		return nil, a.refuse(findings)
 	}
-	if err := h.connect(ctx); err != nil {
+	err := h.connect(ctx)
+	if err == nil {
+		err = h.enforce(ctx, n)
+	}
+	if err != nil {
 		h.close()
 		return nil, err
 	}
@@ -78,7 +85,7 @@ func (a *app) refuse(findings []config.Finding) error {
 
 func (a *app) configOptions() config.Options {
 	opt := config.Options{Connectors: map[string]config.ConnectorSpec{}, Formats: map[string]func(study.FormatSpec) map[string]string{},
-		CheckExpr: transform.CheckExpr}
+		CheckExpr: transform.CheckExpr, CheckCross: transform.CheckCross, CheckPick: transform.CheckPick, CheckUnits: transform.CheckUnits}
 	for _, s := range connectorlist.Specs() {
 		opt.Connectors[s.Type] = config.ConnectorSpec{New: s.Config, Validate: func(c any) []config.KeyFinding {
 			var out []config.KeyFinding
@@ -161,10 +168,8 @@ func (h *house) connect(ctx context.Context) error {
 		return err
 	}
 	h.closers = append(h.closers, h.store.Close)
-	if h.ring, err = keys.Open(h.cfg.Service.Keys); err != nil {
-		return err
-	}
-	return h.register(ctx)
+	h.ring, err = keys.Open(h.cfg.Service.Keys)
+	return err
 }
 
 // migrate keeps the private cluster current; a database of somebody else's is
@@ -283,6 +288,17 @@ func (h *house) source(src *config.SourceConfig, digest func(string) string) (co
 
 // feed makes a source ready to run.
 func (h *house) feed(ctx context.Context, src *config.SourceConfig) (*pipeline.Feed, error) {
+	f, err := h.landed(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	f.Source, err = h.source(src, f.Intake.NameDigest)
+	return f, err
+}
+
+// landed makes a source ready to read again what it delivered: it is not
+// connected to.
+func (h *house) landed(ctx context.Context, src *config.SourceConfig) (*pipeline.Feed, error) {
 	s, err := h.study(src.Study)
 	if err != nil {
 		return nil, err
@@ -295,7 +311,7 @@ func (h *house) feed(ctx context.Context, src *config.SourceConfig) (*pipeline.F
 	if err != nil {
 		return nil, err
 	}
-	landed, err := landing.New(objects, h.ring, s.Name)
+	kept, err := landing.New(objects, h.ring, s.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -303,11 +319,7 @@ func (h *house) feed(ctx context.Context, src *config.SourceConfig) (*pipeline.F
 	if err != nil {
 		return nil, err
 	}
-	source, err := h.source(src, intake.NameDigest)
-	if err != nil {
-		return nil, err
-	}
-	return &pipeline.Feed{Study: s, Config: &src.Source, Source: source, Landing: landed, Format: formatlist.Formats()[src.Format.Type],
+	return &pipeline.Feed{Study: s, Config: &src.Source, Landing: kept, Format: formatlist.Formats()[src.Format.Type],
 		Intake: intake, Rules: transform.NewRules(s), KeepRows: len(locks) > 0}, nil
 }
 
@@ -341,8 +353,12 @@ func (h *house) settle(ctx context.Context, studyName, trigger string) error {
 
 // crossChecks are the checks across forms of a study, which config has validated;
 // nil when it has none.
-func crossChecks(*study.Study) pipeline.Checks {
-	return nil
+func crossChecks(s *study.Study) pipeline.Checks {
+	checks, problems := transform.NewCrossChecks(s)
+	if len(s.Checks) == 0 || len(problems) > 0 {
+		return nil
+	}
+	return checks
 }
 
 // storage gives pipeline its view of the database: the same methods, with
