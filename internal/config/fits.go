@@ -54,11 +54,19 @@ func (c *SourceConfig) aliases(s *study.Study, names []string) {
 func (c *SourceConfig) fitsForm(path string, m study.FormMapping, form *study.Form) {
 	d := c.doc
 	repeated := form.RepeatsBy == "" || m.Occurrence.Mapped()
+	codes := map[string]string{}
 	for _, f := range m.Fields {
 		at := path + ".fields." + f.Field
 		if !d.defined(at, "field", f.Field, fieldNames(form)) {
 			continue
 		}
+		if f.Field == form.RepeatsBy && f.Pick.Code != "" && !m.Occurrence.Mapped() {
+			d.errorf(at+".code", "config.missing_key", "map occurrence to the column that every row has", "form %s repeats by %s, which only some rows of the long table hold", m.Form, f.Field)
+		}
+		if other, taken := codes[f.Pick.Code]; taken && f.Pick.Code != "" {
+			d.errorf(at+".code", "config.alias_overlap", "", "code %q feeds both %s and %s", f.Pick.Code, other, f.Field)
+		}
+		codes[f.Pick.Code] = f.Field
 		repeated = repeated || f.Field == form.RepeatsBy
 		d.fitsField(at, f.Pick, form.Fields[form.FieldIndex(f.Field)])
 	}

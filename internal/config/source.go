@@ -143,6 +143,9 @@ func (d *document) format(doc *sourceDoc, opt Options) study.FormatSpec {
 	}
 	problems := check(f)
 	for _, key := range slices.Sorted(maps.Keys(problems)) {
+		if d.failed("format." + key) {
+			continue
+		}
 		d.errorf("format."+key, "config.format", "", "%s: %s", key, problems[key])
 	}
 	return f
