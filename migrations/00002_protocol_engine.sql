@@ -19,8 +19,7 @@ ALTER TABLE research.batch
   ADD COLUMN aside           boolean NOT NULL DEFAULT false,  -- the object was put aside whole: its shape has changed
   ADD COLUMN records_removed bigint NOT NULL DEFAULT 0,
   ADD COLUMN columns         text[];                          -- names as read; NULL = unknown
-CREATE INDEX ON research.batch ((coalesce(origin_batch, batch_id)), batch_id);
-CREATE INDEX ON research.batch (source, item, (coalesce(origin_batch, batch_id)));
+CREATE INDEX ON research.batch (source, item);
 
 ALTER TABLE jobs.run ADD COLUMN records_removed bigint NOT NULL DEFAULT 0,
   DROP CONSTRAINT run_kind_check, ADD CONSTRAINT run_kind_check CHECK (kind IN ('sync', 'release', 'rejudge', 'replay'));
@@ -124,21 +123,23 @@ ORDER BY participant_id, v.batch_id DESC;
 
 -- Every object as it was read last. newest says that no object of its name landed after it.
 CREATE VIEW research.object_current AS
-SELECT b.batch_id, coalesce(b.origin_batch, b.batch_id) AS landed, b.study_id, b.source, b.item, b.object_digest, b.object_size, b.columns, b.aside,
-       b.item = '' OR NOT EXISTS (SELECT 1 FROM research.batch n WHERE n.source = b.source AND n.item = b.item
-         AND coalesce(n.origin_batch, n.batch_id) > coalesce(b.origin_batch, b.batch_id)) AS newest
-FROM research.batch b
-WHERE b.kind = 'object' AND NOT EXISTS (SELECT 1 FROM research.batch n
-  WHERE coalesce(n.origin_batch, n.batch_id) = coalesce(b.origin_batch, b.batch_id) AND n.batch_id > b.batch_id);
+SELECT batch_id, landed, study_id, source, item, object_digest, object_size, columns, aside, item = '' OR landed = last_landed AS newest
+FROM (SELECT *, coalesce(origin_batch, batch_id) AS landed,
+        max(coalesce(origin_batch, batch_id)) OVER (PARTITION BY source, item) AS last_landed,
+        row_number() OVER (PARTITION BY source, coalesce(origin_batch, batch_id) ORDER BY batch_id DESC) AS back
+      FROM research.batch WHERE kind = 'object') b
+WHERE back = 1;
 
--- A row waits while it is found in an object as read last, and that object is the newest of its name.
+-- A row waits while it is found in an object as read last, and that object is the
+-- newest of its name. Sets, not look-ups: whatever the planner thinks of its
+-- tables, it goes through each of them once.
 CREATE VIEW research.quarantine_current AS
-SELECT q.quarantine_id, CASE
-  WHEN EXISTS (SELECT 1 FROM research.decision d WHERE d.kind = 'waive' AND d.quarantine_id = q.quarantine_id) THEN 'waived'
-  WHEN EXISTS (SELECT 1 FROM research.quarantine_sighting g JOIN research.object_current o USING (batch_id)
-               WHERE g.quarantine_id = q.quarantine_id AND o.newest) THEN 'open'
-  ELSE 'replayed' END AS state
-FROM research.quarantine q;
+WITH newest AS MATERIALIZED (SELECT batch_id FROM research.object_current WHERE newest),
+  waiting AS MATERIALIZED (SELECT DISTINCT quarantine_id FROM research.quarantine_sighting JOIN newest USING (batch_id))
+SELECT q.quarantine_id, CASE WHEN d.decision_id IS NOT NULL THEN 'waived' WHEN w.quarantine_id IS NOT NULL THEN 'open' ELSE 'replayed' END AS state
+FROM research.quarantine q
+LEFT JOIN waiting w ON w.quarantine_id = q.quarantine_id
+LEFT JOIN research.decision d ON d.kind = 'waive' AND d.quarantine_id = q.quarantine_id;
 
 GRANT SELECT, INSERT ON research.decision, research.source_shape, research.drift_event, research.applied TO longitude_app;
 GRANT INSERT ON vault.decision_note TO longitude_app;

@@ -50,16 +50,13 @@ func unsettled(ctx context.Context, q querier, reg *registered) ([]int64, error)
 // Objects answers every object of the source as it was read last, in order of
 // landing; onlyQuarantined: those in which rows wait, or that were put aside.
 func (s *Store) Objects(ctx context.Context, source string, onlyQuarantined bool) ([]study.LandedObject, error) {
-	objects, err := s.objects(ctx, `o.source = $1 AND (NOT $2 OR EXISTS (
-		SELECT 1 FROM research.quarantine_sighting g JOIN research.quarantine_current c USING (quarantine_id)
-		WHERE g.batch_id = o.batch_id AND `+waits+`))`, source, onlyQuarantined)
+	from := ""
+	if onlyQuarantined {
+		from = withWaiting("")
+	}
+	objects, err := s.objects(ctx, from+` WHERE o.source = $1`, source)
 	return objects[source], err
 }
-
-// waits is the condition on a row of quarantine_current found in the object o
-// that reading o again may help: the row is open, or nobody has waived what put
-// o aside.
-const waits = `(c.state = 'open' OR o.aside AND c.state <> 'waived')`
 
 // QuarantinedIn answers the objects in which the quarantined rows wait, by
 // source, in order of landing. A row that waits no more is in none.
@@ -73,15 +70,21 @@ func (s *Store) QuarantinedIn(ctx context.Context, ids []int64) (map[string][]st
 			return nil, status.NotFound("quarantined row " + itoa(int(id)))
 		}
 	}
-	return s.objects(ctx, `EXISTS (
-		SELECT 1 FROM research.quarantine_sighting g JOIN research.quarantine_current c USING (quarantine_id)
-		WHERE g.batch_id = o.batch_id AND g.quarantine_id = ANY($1) AND `+waits+`)`, ids)
+	return s.objects(ctx, withWaiting(`WHERE g.quarantine_id = ANY($1)`), ids)
 }
 
-func (s *Store) objects(ctx context.Context, condition string, args ...any) (map[string][]study.LandedObject, error) {
+// withWaiting narrows objects to those that reading again may help: a row of them
+// is open, or they were put aside and nobody has waived what put them there.
+func withWaiting(rows string) string {
+	return ` JOIN (SELECT g.batch_id, bool_or(c.state = 'open') AS open, bool_or(c.state <> 'waived') AS wanted
+		FROM research.quarantine_sighting g JOIN research.quarantine_current c USING (quarantine_id) ` + rows + ` GROUP BY g.batch_id) w
+		ON w.batch_id = o.batch_id AND (w.open OR o.aside AND w.wanted)`
+}
+
+func (s *Store) objects(ctx context.Context, rest string, args ...any) (map[string][]study.LandedObject, error) {
 	rows, err := s.app.Query(ctx, `
 		SELECT o.source, o.object_digest, o.object_size, o.landed, o.batch_id, o.item, o.columns
-		FROM research.object_current o WHERE `+condition+` ORDER BY o.landed`, args...)
+		FROM research.object_current o`+rest+` ORDER BY o.landed`, args...)
 	if err != nil {
 		return nil, fault("list the objects", err)
 	}

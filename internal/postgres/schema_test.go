@@ -54,6 +54,53 @@ func TestMigrateUpDownUp(t *testing.T) {
 	}
 }
 
+// A database of the first version is brought forward with what is in it, under a
+// program that has its views.
+func TestTheFirstVersionIsBroughtForward(t *testing.T) {
+	url := postgrestest.URL(t)
+	p, done, err := provider(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	if _, err := p.UpTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	s := connect(t, url)
+	if err := s.Register(t.Context(), amd(), nil); err != nil { // its views of forms stand on those that change
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`INSERT INTO research.batch VALUES (1, 1, 'object', 'a', '\x01', 1, 1, 1, '2026-07-31', NULL, '', '', '', 0, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0)`,
+		`INSERT INTO research.participant VALUES (1, 1, 'A', 1)`,
+		`INSERT INTO research.participant_version VALUES (1, 1, 'site-a', true, '2026-01-01', NULL)`,
+		`INSERT INTO research.visit_version VALUES (1, 1, 1, 'key', 'baseline', '2026-01-01', NULL, NULL, false, NULL, 'completed', NULL, NULL, NULL, NULL, NULL, NULL, false)`,
+		`INSERT INTO research.record_version VALUES (1, 1, NULL, gen_random_uuid(), 1, 1, 1, 1, NULL, 1, 'u', 'R', 'R')`,
+		`INSERT INTO research.quarantine (study_id, source, site, form, field, rule, item_digest) VALUES (1, 'a', '', '', '', 'range', '\x01')`,
+		`INSERT INTO research.quarantine_sighting VALUES (1, 1, 1, 1, 1)`,
+	} {
+		if _, err := as(t, s, "").Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	if _, err := Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	h := stored(t, s, 1)[0]
+	if h.Participant.Status != "" || h.Participant.StatusOn != study.NoDate || !h.Participant.Enrolled || len(h.Visits) != 1 || h.Visits[0].Protocol != 0 || h.Versions[0].Landed != 1 {
+		t.Errorf("history %+v", h)
+	}
+	if got := states(t, s); len(got) != 1 || got[1] != "open" {
+		t.Errorf("quarantine %v", got)
+	}
+	if n := one[int](t, s, `SELECT count(*) FROM research.amd_obs__acuity WHERE visit = 'baseline'`); n != 1 {
+		t.Errorf("%d rows in the view of the form", n)
+	}
+	if objects, err := s.Objects(t.Context(), "a", true); err != nil || len(objects) != 1 || objects[0].Columns != nil || objects[0].Item != "" {
+		t.Errorf("objects %+v, %v", objects, err)
+	}
+}
+
 // appendOnly are the tables whose rows never change.
 var appendOnly = []string{
 	"research.document", "research.key_check", "research.shape", "research.batch", "research.participant", "research.participant_identity",
