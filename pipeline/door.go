@@ -11,10 +11,9 @@ import (
 // door takes drafts through door 1, resolving each identity once per object.
 type door struct {
 	*reading
-	numbers  map[string]int64 // source identifier → participant number
-	fresh    map[int64]bool   // participants created in this transaction: they have no history
-	code     map[int64]string // of every participant in the object
-	rejected []study.Digest
+	numbers map[string]int64 // source identifier → participant number
+	fresh   map[int64]bool   // participants created in this transaction: they have no history
+	code    map[int64]string // of every participant in the object
 
 	refusedForms map[string]bool // "" = a whole row
 	refusedRows  map[int64]bool  // by ordinal; of an object that is read again
@@ -131,11 +130,7 @@ func (d *door) refuse(ctx context.Context, rejections []study.Rejection) error {
 			d.refusedRows[r.Ordinal] = true
 		}
 	}
-	sealed := sealRejections(d.feed.Intake, rejections)
-	for i := range sealed {
-		d.rejected = append(d.rejected, sealed[i].Item)
-	}
-	return d.quarantine(ctx, sealed)
+	return d.quarantine(ctx, sealRejections(d.feed.Intake, rejections))
 }
 
 func sealRejections(intake *deid.Intake, rejections []study.Rejection) []study.SealedRejection {

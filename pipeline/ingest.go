@@ -210,7 +210,8 @@ type reading struct {
 	columns  []string
 	seen     map[sighting]bool // things quarantined; of an object that is read again
 	changed  bool              // something was written besides the quarantine
-	tree     *merkle
+	tree     *study.BatchTree
+	forms    []study.Digest // of the study, as leaves name them
 }
 
 // sighting is a thing in quarantine and the row it was found in.
@@ -226,6 +227,9 @@ func (r *reading) quarantine(ctx context.Context, refused []study.SealedRejectio
 			r.seen[sighting{refused[i].Item, refused[i].Ordinal}] = true
 		}
 	}
+	for i := range refused {
+		r.tree.Refused(refused[i].Item, refused[i].Ordinal)
+	}
 	return r.tx.Quarantine(ctx, r.feed.Config.Name, refused)
 }
 
@@ -240,7 +244,8 @@ func (r *reading) refused() map[study.Digest]int {
 
 // close checks the counts of a reading and finishes its batch.
 func (r *reading) close(ctx context.Context, b study.BatchRecord) error {
-	b.Counts, b.Root, b.Leaves, b.Columns = r.counts, r.tree.root(), r.tree.leaves, r.columns
+	b.Counts, b.Columns = r.counts, r.columns
+	b.Root, b.Leaves = r.tree.Close()
 	if err := balanced(r.feed.Config.Name, r.counts); err != nil {
 		return err
 	}
@@ -251,7 +256,7 @@ func (r *reading) close(ctx context.Context, b study.BatchRecord) error {
 // what stays is sorted by participant, judged and written.
 func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	r.refusals = refusals{source: r.feed.Config.Name, limit: r.feed.Config.MaxRejected}
-	r.seen, r.tree = map[sighting]bool{}, &merkle{salt: r.object.Digest}
+	r.seen, r.tree, r.forms = map[sighting]bool{}, study.NewBatchTree(r.object.Digest), formDigests(r.feed.Study)
 	landed, err := r.feed.Landing.Open(ctx, r.object)
 	if err != nil {
 		return err
@@ -278,11 +283,21 @@ func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	return in.weigh(ctx, r, door, records)
 }
 
+// formDigests are the forms of a study as the leaves of a batch name them.
+func formDigests(s *study.Study) []study.Digest {
+	out := make([]study.Digest, len(s.Forms))
+	for i := range s.Forms {
+		names := make([]string, len(s.Forms[i].Fields))
+		for k := range names {
+			names[k] = s.Forms[i].Fields[k].Name
+		}
+		out[i] = study.FormDigest(s.Forms[i].Name, names)
+	}
+	return out
+}
+
 // weigh judges and writes what came through the door, and removes what is gone.
 func (in *Ingester) weigh(ctx context.Context, r *reading, door *door, records *sorter) error {
-	for _, item := range door.rejected {
-		r.tree.add(item[:])
-	}
 	removal, err := newRemoval(ctx, r, door)
 	if err != nil {
 		return err

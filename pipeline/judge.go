@@ -23,7 +23,6 @@ type judging struct {
 	fresh   map[int64]bool   // participants without history
 	codes   map[int64]string // participant codes seen in this object
 	removal *removal         // nil where absence means nothing
-	leaf    []byte
 
 	participants []int64
 	news         [][]study.Record
@@ -152,7 +151,9 @@ func (j *judging) judge(ctx context.Context, h *study.History, news []study.Reco
 	for _, a := range arrivals(h.Versions, news, verdict.VisitNo, verdict.Blocked) {
 		j.count(&a, held[a.key], a.index >= told)
 		if a.version > 0 {
-			changes.Records = append(changes.Records, study.RecordVersion{Key: a.key, Version: a.version, Late: !a.current, Record: a.record})
+			v := study.RecordVersion{Key: a.key, Version: a.version, Late: !a.current, Record: a.record}
+			changes.Records = append(changes.Records, v)
+			j.tree.Version(&v, j.forms[a.key.Form])
 		}
 	}
 	difference(h, &verdict, changes)
@@ -188,8 +189,6 @@ func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, told i
 			j.refusals.add(rule)
 		}
 		refused = append(refused, q)
-		j.leaf = recordLeaf(j.leaf, r, study.RecordKey{Form: r.Form, Occurrence: r.Occurrence}, 'q')
-		j.tree.add(j.leaf)
 	}
 	if len(refused) == 0 {
 		return nil
@@ -209,10 +208,9 @@ func refusal(r *study.Record, form, rule string) []byte {
 		r.Occurrence, strconv.FormatInt(micros(r.Modified), 10)), r.Hash[:]...)
 }
 
-// count books an arrival in the second equation and commits it to the root. A
-// removal that no row says is in neither equation.
+// count books an arrival in the second equation. A removal that no row says is in
+// neither equation.
 func (j *judging) count(a *arrival, held, unsaid bool) {
-	outcome := byte('a')
 	switch {
 	case a.version == 0 && unsaid:
 		return
@@ -223,18 +221,11 @@ func (j *judging) count(a *arrival, held, unsaid bool) {
 		j.counts.Removed++
 	case !a.current:
 		j.counts.Superseded++
-		outcome = 's'
 	case held:
 		j.counts.Held++
-		outcome = 'h'
 	default:
 		j.counts.Accepted++
 	}
-	if a.record.Removed {
-		outcome = 'd'
-	}
-	j.leaf = recordLeaf(j.leaf, a.record, a.key, outcome)
-	j.tree.add(j.leaf)
 }
 
 // difference adds to changes what the verdict says that storage does not.

@@ -56,7 +56,7 @@ func TestRefusedRecordsAreToldApart(t *testing.T) {
 		verdict.Blocked[i] = study.VisitOutOfWindow
 	}
 	tx := &quarantined{}
-	j := &judging{reading: &reading{feed: &Feed{Study: s, Config: &study.Source{}, Intake: intake}, tx: tx, tree: &merkle{}}}
+	j := &judging{reading: &reading{feed: &Feed{Study: s, Config: &study.Source{}, Intake: intake}, tx: tx, tree: study.NewBatchTree(study.Digest{}), forms: formDigests(s)}}
 	if err := j.refuseBlocked(t.Context(), news, len(news), &verdict); err != nil {
 		t.Fatal(err)
 	}

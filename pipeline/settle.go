@@ -100,7 +100,7 @@ func (in *Ingester) again(ctx context.Context, a *again, run int64) error {
 		return err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	b := study.BatchRecord{Kind: "rejudge", Item: somebody, RunID: run, Actor: a.actor, AsOf: a.asOf, Protocol: a.study.Digest, Root: new(merkle).root()}
+	b := study.BatchRecord{Kind: "rejudge", Item: somebody, RunID: run, Actor: a.actor, AsOf: a.asOf, Protocol: a.study.Digest, Root: new(study.Merkle).Root()}
 	participants := a.participants
 	if !a.some {
 		b.Item = ""

@@ -33,12 +33,12 @@ func unreadable(err *study.Error) error {
 // putAside records that the object came. Each reason is a row in quarantine of its
 // own, so that a person sees it and may waive it.
 func (u *unread) putAside(ctx context.Context, f *Feed, tx Ingest, b study.BatchRecord) error {
-	tree := &merkle{salt: b.Object.Digest}
+	tree := study.NewBatchTree(b.Object.Digest)
 	refused := make([]study.SealedRejection, len(u.rules))
 	for i, r := range u.rules {
 		refused[i] = study.SealedRejection{Rejection: r, KeyVersion: f.Intake.KeyVersion(), Box: f.Intake.SealRow(nil),
 			Item: f.Intake.RowDigest(deid.Frame(r.Rule, r.Field, b.Object.Digest.String()))}
-		tree.add(refused[i].Item[:])
+		tree.Refused(refused[i].Item, refused[i].Ordinal)
 	}
 	if err := tx.Quarantine(ctx, f.Config.Name, refused); err != nil {
 		return err
@@ -48,7 +48,8 @@ func (u *unread) putAside(ctx context.Context, f *Feed, tx Ingest, b study.Batch
 			return err
 		}
 	}
-	b.Aside, b.Root, b.Leaves = true, tree.root(), tree.leaves
+	b.Aside = true
+	b.Root, b.Leaves = tree.Close()
 	return tx.Finish(ctx, b)
 }
 

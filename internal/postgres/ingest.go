@@ -201,7 +201,7 @@ func (in *Ingest) addRecord(v *study.RecordVersion) {
 	c.int32(in.reg.shapes[v.Key.Form])
 	c.date(r.Entered)
 	c.int16(form)
-	c.text(op(v))
+	c.text(string(v.Op()))
 	c.text(v.Key.Occurrence)
 	c.text(r.Answers)
 	c.textOrNull(r.Missing)
@@ -218,17 +218,6 @@ func (in *Ingest) addRecord(v *study.RecordVersion) {
 		s.int32(int32(r.KeyVersion))
 		s.bytes(r.Sealed[i].Box)
 	}
-}
-
-// op is what a version does to its record. A late one does nothing, whatever it says.
-func op(v *study.RecordVersion) string {
-	switch {
-	case v.Late:
-		return "h"
-	case v.Record.Removed:
-		return "d"
-	}
-	return "u"
 }
 
 func (in *Ingest) addVisit(v *study.VisitVersion) {

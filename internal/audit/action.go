@@ -1,0 +1,57 @@
+package audit
+
+import "slices"
+
+// Action is what was done. The vocabulary is closed: an event with any other is
+// not recorded, so whoever reads the log can know all of it.
+type Action string
+
+// The vocabulary, by what it is about.
+const (
+	BatchRecorded Action = "batch.recorded" // an object was read, or participants were judged again; carries counts and the root over all it changed or refused
+	StudyJudged   Action = "study.judged"   // a study was judged on an as-of date
+
+	ConfigRecorded Action = "config.recorded" // a document ran for the first time
+	ConfigPlanned  Action = "config.planned"  // changes to documents were compared with what is in force
+	ConfigApplied  Action = "config.applied"  // documents were put in force or taken out
+	SchemaMigrated Action = "schema.migrated" // the database was brought to another version
+	SchemaAccepted Action = "schema.accepted" // a new shape of a source was let in
+
+	DecisionExplain     Action = "decision.explain"      // a deviation was explained
+	DecisionWaive       Action = "decision.waive"        // a quarantined row was waived
+	DecisionLock        Action = "decision.lock"         // data were locked
+	DecisionUnlock      Action = "decision.unlock"       // a lock was lifted
+	DecisionAcceptShape Action = "decision.accept_shape" // a person let a new shape of a source in
+	DecisionDistinct    Action = "decision.distinct"     // two identifiers were said to be two people
+
+	ReleasePlanned   Action = "release.planned"   // what a release is built from was pinned
+	ReleaseApproved  Action = "release.approved"  // a person approved a release
+	ReleasePublished Action = "release.published" // a release became visible in a sink
+	ReleaseRetracted Action = "release.retracted" // a release was declared not to be used
+	ExportMade       Action = "export.made"       // a copy of data or of this log left the system
+
+	AccessGranted Action = "access.granted" // somebody was given a role
+	AccessRevoked Action = "access.revoked" // a role was taken away
+	AccessDenied  Action = "access.denied"  // somebody was refused what they asked for
+	AccessLogin   Action = "access.login"   // somebody proved who they are
+
+	IdentityUnsealed Action = "identity.unsealed" // a sealed identity was opened
+	KeyCreated       Action = "key.created"       // a key came into use
+	KeyRotated       Action = "key.rotated"       // a key was replaced
+
+	AuditRedacted  Action = "audit.redacted"  // the payload of an event was deleted; its commitment stays
+	AuditReviewed  Action = "audit.reviewed"  // a review of this log was closed
+	SignatureGiven Action = "signature.given" // a person signed a record
+)
+
+// Actions is the whole vocabulary, in order of the alphabet.
+var Actions = []Action{
+	AccessDenied, AccessGranted, AccessLogin, AccessRevoked, AuditRedacted, AuditReviewed, BatchRecorded,
+	ConfigApplied, ConfigPlanned, ConfigRecorded,
+	DecisionAcceptShape, DecisionDistinct, DecisionExplain, DecisionLock, DecisionUnlock, DecisionWaive,
+	ExportMade, IdentityUnsealed, KeyCreated, KeyRotated, ReleaseApproved, ReleasePlanned, ReleasePublished, ReleaseRetracted,
+	SchemaAccepted, SchemaMigrated, SignatureGiven, StudyJudged,
+}
+
+// Known reports whether an action is in the vocabulary.
+func (a Action) Known() bool { _, ok := slices.BinarySearch(Actions, a); return ok }
