@@ -10,6 +10,9 @@ const (
 	PointAfterCommit    = "ingest.after_commit"     // committed, nothing else done
 	PointBeforeAck      = "ingest.before_ack"       // about to tell the source
 	PointSettled        = "settle.before_commit"    // who had news is judged again, COMMIT not sent
+	PointMidSeal        = "audit.mid_seal"          // inside the transaction of the seal, places written
+	PointBeforeSeal     = "audit.before_commit"     // everything of the seal written, COMMIT not sent
+	PointSealed         = "audit.sealed"            // sealed, nothing told
 	PointMidPart        = "release.mid_part"        // one part of the release written
 	PointPartsBuilt     = "release.parts_built"     // all parts written, gates not run
 	PointBeforeApproval = "release.before_approval" // gates passed
@@ -20,5 +23,6 @@ const (
 // Points lists every named point, in order.
 var Points = []string{
 	PointLanded, PointMidCopy, PointBeforeCommit, PointAfterCommit, PointBeforeAck, PointSettled,
+	PointMidSeal, PointBeforeSeal, PointSealed,
 	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointBeforeEnvelope, PointAfterEnvelope,
 }

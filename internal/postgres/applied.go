@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"longitude/internal/audit"
 	"longitude/study"
 )
 
@@ -29,7 +30,7 @@ func (s *Store) InForce(ctx context.Context) (map[[2]string]Document, error) {
 }
 
 // Apply puts documents in force, with one audit event that carries the plan and
-// what it changes, in words. A document without a digest is taken out of force.
+// what it changes, in words; the words, which people wrote, can be redacted. A document without a digest is taken out of force.
 func (s *Store) Apply(ctx context.Context, docs []Document, planHash, actor, diff string) error {
 	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
 		applied := map[string]string{}
@@ -45,8 +46,8 @@ func (s *Store) Apply(ctx context.Context, docs []Document, planHash, actor, dif
 			}
 			applied[d.Kind+"/"+d.Name] = digestOrNone(d.Digest)
 		}
-		return record(ctx, tx, event{Action: "config.applied", Actor: actor, Object: "config",
-			Detail: map[string]any{"plan": planHash, "documents": applied, "diff": diff}})
+		return record(ctx, tx, event{Action: audit.ConfigApplied, Actor: actor, Object: "config",
+			Detail: map[string]any{"plan": planHash, "documents": applied}, Payload: []byte(diff)})
 	})
 	return fault("apply the configuration", err)
 }

@@ -37,10 +37,13 @@ func TestDocumentsInForce(t *testing.T) {
 		}
 	}
 	leaf := one[string](t, s, `SELECT convert_from(leaf, 'UTF8') FROM audit.event WHERE action = 'config.applied' ORDER BY event_id LIMIT 1`)
-	for _, said := range []string{`"actor":"dm"`, `"plan":"plan-1"`, `"diff":"window of month_1 changes"`, `"source/drop":"` + drop.Digest.String()} {
+	for _, said := range []string{`"actor":"dm"`, `"plan":"plan-1"`, `"source/drop":"` + drop.Digest.String()} {
 		if !strings.Contains(leaf, said) {
 			t.Errorf("the audit event %s lacks %s", leaf, said)
 		}
+	}
+	if diff := one[string](t, s, `SELECT convert_from(payload, 'UTF8') FROM audit.payload ORDER BY event_id LIMIT 1`); diff != "window of month_1 changes" {
+		t.Errorf("the payload is %q", diff)
 	}
 	if n := one[int](t, s, `SELECT count(*) FROM audit.event WHERE action = 'config.applied'`); n != 4 {
 		t.Errorf("%d audit events", n)

@@ -2,30 +2,88 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/rand"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"longitude/internal/audit"
+	"longitude/study"
 )
 
-// event is one entry of the audit log. The leaf holds the exact bytes; the
-// columns are an index to it.
+// event is what the work says of itself when it is recorded. Number, time, role
+// and software are those of the connection.
 type event struct {
-	Action string         `json:"action"`
-	Actor  string         `json:"actor"`
-	Object string         `json:"object"`
-	Run    int64          `json:"run,omitempty"`
-	Detail map[string]any `json:"detail,omitempty"`
+	Action        audit.Action
+	Actor         string
+	Object        string
+	Study         string
+	Run           int64
+	Outcome       string // "" = audit.OK
+	Reason        string
+	Before, After study.Digest
+	Changed       []string
+	Detail        map[string]any
+	Payload       []byte // what could be personal; nil = nothing
 }
 
-// record appends an event inside the transaction of the work it tells of.
+// record appends an event inside the transaction of the work it tells of, and puts
+// it on the list of those to be sealed.
 func record(ctx context.Context, tx pgx.Tx, e event) error {
-	leaf, err := json.Marshal(e)
+	out := audit.Event{Action: e.Action, Actor: e.Actor, Object: e.Object, Study: e.Study, Run: e.Run, Outcome: e.Outcome, Reason: e.Reason,
+		Before: digestOrNone(e.Before), After: digestOrNone(e.After), Changed: e.Changed, Detail: e.Detail, Format: audit.Format}
+	if out.Outcome == "" {
+		out.Outcome = audit.OK
+	}
+	var now time.Time
+	if err := tx.QueryRow(ctx, `SELECT nextval('audit.event_event_id_seq'), clock_timestamp(), current_user, coalesce(current_setting('longitude.software', true), '')`).
+		Scan(&out.ID, &now, &out.Authority, &out.Software); err != nil {
+		return err
+	}
+	out.At = audit.Time(now)
+	if e.Payload != nil {
+		var salt [audit.SaltSize]byte
+		_, _ = rand.Read(salt[:]) // never fails
+		out.Commitment = audit.Commit(salt, e.Payload)
+		if _, err := tx.Exec(ctx, `INSERT INTO audit.payload (event_id, salt, payload) VALUES ($1, $2, $3)`, out.ID, salt[:], e.Payload); err != nil {
+			return err
+		}
+	}
+	leaf, err := out.Leaf()
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO audit.event (action, actor, object, run_id, leaf) VALUES ($1, $2, $3, $4, $5)`,
-		e.Action, e.Actor, e.Object, nullID(e.Run), leaf)
+	_, err = tx.Exec(ctx, `
+		WITH added AS (
+		  INSERT INTO audit.event (event_id, recorded_at, action, actor, object, run_id, study, outcome, authority, reason, software, leaf)
+		  OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING event_id)
+		INSERT INTO jobs.unsealed SELECT event_id FROM added`,
+		out.ID, now, out.Action, out.Actor, out.Object, nullID(out.Run), out.Study, out.Outcome, out.Authority, out.Reason, out.Software, leaf)
 	return err
+}
+
+// Audit records an event that goes with no other change: an export, a refusal.
+func (s *Store) Audit(ctx context.Context, action audit.Action, actor, studyName, object, outcome string, detail map[string]any) error {
+	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		return record(ctx, tx, event{Action: action, Actor: actor, Study: studyName, Object: object, Outcome: outcome, Detail: detail})
+	})
+	return fault("record the audit event", err)
+}
+
+// Redact deletes the payload of an event, for a reason of the closed list: what got
+// into it by mistake. The event stays, and the log says who deleted what.
+func (s *Store) Redact(ctx context.Context, target int64, actor, reason string) error {
+	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		if err := exists(ctx, tx, "payload of event "+itoa(int(target)), `SELECT FROM audit.payload WHERE event_id = $1`, target); err != nil {
+			return err
+		}
+		if err := record(ctx, tx, event{Action: audit.AuditRedacted, Actor: actor, Object: audit.RedactionOf(target), Reason: reason}); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `SELECT audit.redact($1)`, target)
+		return err
+	})
+	return fault("redact the payload", err)
 }
 
 func nullID(id int64) *int64 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"longitude/internal/audit"
 	"longitude/internal/status"
 	"longitude/study"
 )
@@ -34,9 +35,9 @@ func (s *Store) Decide(ctx context.Context, d study.Decision) (int64, error) {
 		if d.Kind == study.LockData {
 			about = "lock/" + itoa(int(d.ID))
 		}
-		return record(ctx, tx, event{Action: "decision." + string(d.Kind), Actor: d.Actor, Object: about,
+		return record(ctx, tx, event{Action: audit.Action("decision." + string(d.Kind)), Actor: d.Actor, Study: d.Study, Object: about, Reason: d.Reason,
 			Detail: map[string]any{"decision": d.ID, "study": d.Study, "participant": d.Participant, "visit": d.Visit, "deviation": d.Deviation.Code,
-				"visit_no": d.Deviation.VisitNo, "detail": d.Deviation.Detail, "reason": d.Reason, "signed_by": d.SignedBy}})
+				"visit_no": d.Deviation.VisitNo, "detail": d.Deviation.Detail, "signed_by": d.SignedBy}})
 	})
 	return d.ID, fault("record the decision", err)
 }

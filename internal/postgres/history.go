@@ -13,6 +13,7 @@ import (
 // querier is what reading needs of a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // byKey keeps the planner of a transaction to the keys of our tables: it has no

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"longitude/internal/audit"
 	"longitude/study"
 )
 
@@ -42,7 +43,7 @@ func (in *Ingest) Finish(ctx context.Context, b study.BatchRecord) error {
 		detail["before"], detail["after"] = b.Before, b.After
 	}
 	return fault("record the audit event", record(ctx, in.tx, event{
-		Action: "batch.recorded", Actor: b.Actor, Object: "batch", Run: b.RunID, Detail: detail,
+		Action: audit.BatchRecorded, Actor: b.Actor, Study: in.reg.study.Name, Object: "batch/" + itoa(int(in.batch)), Run: b.RunID, Detail: detail,
 	}))
 }
 

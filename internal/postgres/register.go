@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"longitude/internal/audit"
 	"longitude/study"
 )
 
@@ -41,6 +42,9 @@ func (s *Store) Register(ctx context.Context, st *study.Study, docs []Document) 
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	var reg *registered
+	if err := tellSoftware(ctx, conn, s.software); err != nil {
+		return fault("connect as the owner", err)
+	}
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('longitude.register'))`); err != nil {
 			return err
@@ -181,8 +185,7 @@ func registerDocument(ctx context.Context, tx pgx.Tx, d Document) error {
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
-	return record(ctx, tx, event{Action: "config.recorded", Actor: "system", Object: d.Kind + "/" + d.Name,
-		Detail: map[string]any{"digest": d.Digest.String()}})
+	return record(ctx, tx, event{Action: audit.ConfigRecorded, Actor: "system", Object: d.Kind + "/" + d.Name, After: d.Digest})
 }
 
 // makeViews writes one view per form: the current records with typed columns,

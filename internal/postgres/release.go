@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"longitude/internal/audit"
 	"longitude/study"
 )
 
@@ -99,7 +100,7 @@ func (s *Store) newPlan(ctx context.Context, tx pgx.Tx, reg *registered, asOf st
 		p.ID, reg.id, p.Number, asOf.Time(), asOf.Time(), p.MaxBatch, reg.study.Digest[:], policy[:], p.PlannedAt); err != nil {
 		return p, err
 	}
-	return p, record(ctx, tx, event{Action: "release.planned", Actor: "system", Object: "release/" + p.ID,
+	return p, record(ctx, tx, event{Action: audit.ReleasePlanned, Actor: "system", Study: reg.study.Name, Object: "release/" + p.ID,
 		Detail: map[string]any{"as_of": asOf.String(), "max_batch": p.MaxBatch}})
 }
 
@@ -212,7 +213,7 @@ func (s *Store) Published(ctx context.Context, plan study.ReleasePlan, p study.P
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return record(ctx, tx, event{Action: "release.published", Actor: actor, Object: "release/" + plan.ID,
+		return record(ctx, tx, event{Action: audit.ReleasePublished, Actor: actor, Study: plan.Study, Object: "release/" + plan.ID, After: p.Envelope,
 			Detail: map[string]any{"sink": p.Sink, "envelope": p.Envelope.String(), "claim": p.Claim, "rows": p.Rows, "bytes": p.Bytes}})
 	})
 	return fault("record the publication", err)

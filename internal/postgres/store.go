@@ -40,11 +40,11 @@ type Store struct {
 
 // Open connects. software is recorded with every batch and run.
 func Open(ctx context.Context, urls URLs, software string) (*Store, error) {
-	app, err := openPool(ctx, urls.App, "longitude_app")
+	app, err := openPool(ctx, urls.App, "longitude_app", software)
 	if err != nil {
 		return nil, err
 	}
-	release, err := openPool(ctx, urls.Release, "longitude_release")
+	release, err := openPool(ctx, urls.Release, "longitude_release", software)
 	if err != nil {
 		app.Close()
 		return nil, err
@@ -56,7 +56,7 @@ func Open(ctx context.Context, urls URLs, software string) (*Store, error) {
 // their turn, each in a connection. pool_max_conns in the URL says otherwise.
 const poolConnections = 16
 
-func openPool(ctx context.Context, url, role string) (*pgxpool.Pool, error) {
+func openPool(ctx context.Context, url, role, software string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil { // the text may hold the password: it is not repeated
 		return nil, &study.Error{Code: "database.url", Op: "the database URL cannot be read", Exit: study.ExitUsage,
@@ -68,8 +68,10 @@ func openPool(ctx context.Context, url, role string) (*pgxpool.Pool, error) {
 	// Within one transaction tables grow from nothing to millions of rows: a plan
 	// kept from the start reads them from end to end.
 	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, "SET ROLE "+role+"; SET plan_cache_mode = force_custom_plan")
-		return err
+		if _, err := c.Exec(ctx, "SET ROLE "+role+"; SET plan_cache_mode = force_custom_plan"); err != nil {
+			return err
+		}
+		return tellSoftware(ctx, c, software)
 	}
 	cfg.ConnConfig.RuntimeParams["application_name"] = "longitude"
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
@@ -82,6 +84,12 @@ func openPool(ctx context.Context, url, role string) (*pgxpool.Pool, error) {
 		return nil, fault("connect to the database", err)
 	}
 	return pool, nil
+}
+
+// tellSoftware lets the audit events of a connection say which program recorded them.
+func tellSoftware(ctx context.Context, c *pgx.Conn, software string) error {
+	_, err := c.Exec(ctx, "SELECT set_config('longitude.software', $1, false)", software)
+	return err
 }
 
 // Close closes all connections.
