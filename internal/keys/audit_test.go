@@ -1,0 +1,42 @@
+package keys
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestAuditSigner(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *Ring {
+		t.Helper()
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Open("file:" + dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	id, key, err := open().AuditSigner()
+	if err != nil || len(id) != 16 {
+		t.Fatalf("%q, %v", id, err)
+	}
+	if again, same, err := open().AuditSigner(); err != nil || again != id || !key.Equal(same) {
+		t.Errorf("opened again: %q, %v", again, err)
+	}
+	r := open()
+	if err := r.Ensure("deployment"); err != nil { // a study of that name has keys of its own
+		t.Fatal(err)
+	}
+	if other, _, err := r.Signer("deployment"); err != nil || other == id {
+		t.Errorf("a study signs with the log's key: %q, %v", other, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "deployment.audit.1.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := open().AuditSigner(); err == nil {
+		t.Error("a damaged key signs")
+	}
+}
