@@ -260,8 +260,8 @@ func (s *Store) addWorkLists() {
 }
 
 func (s *Store) addDecisions() {
-	decision := func(id int64, kind study.DecisionKind, reason string, hours time.Duration) status.DecisionItem {
-		return status.DecisionItem{ID: id, Kind: string(kind), Study: amd, Reason: reason, By: "dm@example.org", At: *ago(hours * time.Hour), SignedBy: "amd-obs-01-1"}
+	decision := func(id int64, kind study.DecisionKind, reason string, hours int) status.DecisionItem {
+		return status.DecisionItem{ID: id, Kind: string(kind), Study: amd, Reason: reason, By: "dm@example.org", At: Now.Add(-time.Duration(hours) * time.Hour), SignedBy: "amd-obs-01-1"}
 	}
 	explained, waived := decision(1, study.Explain, "data_entry", 290), decision(2, study.Waive, "duplicate", 200)
 	explained.Code, explained.DeviationCode, explained.Evidence = "AMD-2C4E6G8J0K2M4N6P8QRS", "consent_missing", "no consent seen"
