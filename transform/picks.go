@@ -20,6 +20,7 @@ type pick struct {
 	expr     *expression // used where there is neither column nor constant
 	problem  string      // with the expression; "" = none
 	mapped   bool
+	plain    bool // a column as it is
 	trim     bool
 	values   map[string][]byte // recoding of source codes
 	missing  map[string]string // source code → missing reason
@@ -42,6 +43,7 @@ func newPick(p study.Pick, mark byte) pick {
 	case p.Expr != "" && !p.Const:
 		b.expr, b.problem = newExpression(p.Expr, mark)
 	}
+	b.plain = p.Column != "" && !p.Trim && len(p.Missing)+len(p.Values) == 0
 	if len(p.Values) > 0 {
 		b.values = make(map[string][]byte, len(p.Values))
 		for code, value := range p.Values {
@@ -65,6 +67,13 @@ func (p *pick) take(row [][]byte) (text []byte, reason string) {
 	switch {
 	case p.index == absent:
 		return nil, reasonNotAsked
+	case p.plain:
+		if text = row[p.index]; len(text) == 0 {
+			return nil, ""
+		}
+		if isASCII(text) {
+			return text, ""
+		}
 	case p.column != "":
 		text = row[p.index]
 	case p.expr != nil:
