@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,17 +57,14 @@ func checkLimit(n int) error {
 	return nil
 }
 
-// checkState refuses a state that nothing can be in: its list would be empty and
-// read as if all were well.
-func checkState(state string, states ...string) error {
-	for _, s := range append(states, "") {
-		if s == state {
-			return nil
-		}
+// checkState refuses a state that nothing can be in.
+func checkState(state string, states ...string) error { return checkWord("state", state, states...) }
+
+// checkWord refuses a word of a closed list that is none of it: what it filters
+// would be empty, and read as if all were well.
+func checkWord(flag, word string, words ...string) error {
+	if word == "" || slices.Contains(words, word) {
+		return nil
 	}
-	hint := "use one of:"
-	for _, s := range states {
-		hint += " " + s
-	}
-	return &study.Error{Code: "usage.state", Op: "--state is none that there is", Exit: study.ExitUsage, Hint: hint}
+	return &study.Error{Code: "usage." + flag, Op: "--" + flag + " is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(words, " ")}
 }
