@@ -41,7 +41,8 @@ func (m *Mapper) ownOccurrence(f *formMap, row [][]byte, at *place, out *Mapped)
 	if f.repeats < 0 || f.occurrence.mapped {
 		return nil
 	}
-	field, rule := &f.fields[f.repeats], ""
+	field := &f.fields[f.repeats]
+	var rule string
 	text, _ := field.pick.take(row)
 	switch {
 	case field.pick.failed():
