@@ -65,6 +65,8 @@ func normalKeys(m map[string]string) map[string]string {
 // when there is none, then with the reason if the source codes one.
 func (p *pick) take(row [][]byte) (text []byte, reason string) {
 	switch {
+	case !p.mapped:
+		return nil, ""
 	case p.index == absent:
 		return nil, reasonNotAsked
 	case p.plain:
