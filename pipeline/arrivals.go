@@ -107,6 +107,7 @@ func newest(stored []study.VersionRef) *study.VersionRef {
 // standing is what is current before an arrival. A tombstone has no content.
 type standing struct {
 	any, removed bool
+	void         bool // its row gives the record no more
 	order        study.Order
 	hash         [16]byte
 }
@@ -115,7 +116,7 @@ func standingOf(v *study.VersionRef) standing {
 	if v == nil {
 		return standing{}
 	}
-	return standing{any: true, removed: v.Removed, order: v.Order(), hash: v.Hash}
+	return standing{any: true, removed: v.Removed, void: v.Landed == 0 && v.BatchID > 0, order: v.Order(), hash: v.Hash}
 }
 
 // known reports whether the arrival says nothing new. A value may change back, so
@@ -128,7 +129,7 @@ func known(stored []study.VersionRef, before []arrival, a *arrival, now standing
 	switch {
 	case r.Removed:
 		return !now.any || now.removed || older
-	case !now.any:
+	case !now.any || now.void:
 		return false
 	case older:
 		return has(stored, before, r)

@@ -94,6 +94,7 @@ type recorded struct {
 	aside  *study.Error // why it was put aside whole; nil = it was not
 
 	nothing bool // was written: what was is not committed
+	shared  bool // see reading
 }
 
 // toldReasons bounds the reasons that an outcome tells.
@@ -205,6 +206,11 @@ type reading struct {
 	asOf   study.Date
 	origin int64 // batch that first read it, when it is read again; 0 = now
 
+	together  map[int64]bool // the same of all objects that are read again with it
+	facts     *told          // by them
+	overtaken bool           // a later object of the source is not among them
+	shared    bool           // what is gone of it another of them may have to say again
+
 	counts   study.Counts
 	refusals refusals
 	columns  []string
@@ -304,6 +310,7 @@ func (in *Ingester) weigh(ctx context.Context, r *reading, door *door, records *
 	if err := j.finish(ctx); err != nil {
 		return err
 	}
+	r.shared = removal != nil && removal.shared
 	return errors.Join(removal.check(), r.refusals.check(&r.counts, true))
 }
 

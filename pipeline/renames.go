@@ -46,8 +46,10 @@ func (r *renames) prepare(ctx context.Context, tx Ingest, m *removal, d *door) e
 		for i := range histories {
 			h := &histories[i]
 			var lines []string
-			m.each(h, func(v *study.VersionRef) {
-				lines = append(lines, line(v.Key.Form, keyOf(h, v.Key.VisitNo), v.Key.Occurrence, v.Hash))
+			m.each(h, func(versions []study.VersionRef) {
+				if v := newest(versions); v != nil && !v.Removed {
+					lines = append(lines, line(v.Key.Form, keyOf(h, v.Key.VisitNo), v.Key.Occurrence, v.Hash))
+				}
 			})
 			at := digest(lines)
 			r.vanished[at] = append(r.vanished[at], h.Participant.ID)
