@@ -168,6 +168,9 @@ func repeats(stored []study.VersionRef, in []arrival) bool {
 	}
 	tail := stored[len(stored)-len(said):]
 	for i := range tail {
+		if i > 0 && said[i].Modified.Before(said[i-1].Modified) {
+			return false // the last of them is not the one that counts
+		}
 		if !same(tail[i].Hash, said[i].Hash, tail[i].Removed, said[i].Removed) || !tail[i].Modified.Equal(said[i].Modified) {
 			return false
 		}

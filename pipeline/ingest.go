@@ -314,9 +314,11 @@ func (in *Ingester) weigh(ctx context.Context, r *reading, door *door, records *
 	return errors.Join(removal.check(), r.refusals.check(&r.counts, true))
 }
 
-// looker is shown the rows of an object before they are mapped. tolerant says
-// whether columns may be missing that only fields are read from.
+// looker is shown the rows of an object before they are mapped; its error ends the
+// reading. tolerant says whether columns may be missing that only fields are read
+// from.
 type looker interface {
+	begin(*transform.Mapper)
 	look(*transform.Rows) error
 	end() error
 	tolerant() bool
@@ -324,15 +326,17 @@ type looker interface {
 
 // decode reads an object and hands on its rows, batch by batch, with what they
 // map to; both are valid during the call only. The records that are complete only
-// at the end come with a batch of no rows. l may be nil.
+// at the end come with a batch of no rows.
 func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*transform.Rows, *transform.Mapped) error) error {
 	mapper, problems := transform.NewMapper(f.Study, f.Config)
 	if len(problems) > 0 {
-		return invalidMapping(f)
+		return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
+			Hint: "run `longitude validate`", Exit: study.ExitUsage}
 	}
 	if f.KeepRows {
 		mapper.KeepRows()
 	}
+	l.begin(mapper)
 	spec, through := f.Config.Format, &honest{r: r}
 	spec.Columns = mapper.Columns()
 	var mapped transform.Mapped
@@ -341,10 +345,8 @@ func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*tran
 		if err != nil {
 			return through.blame(ctx, err)
 		}
-		if l != nil {
-			if err := l.look(rows); err != nil {
-				return err
-			}
+		if err := l.look(rows); err != nil {
+			return err
 		}
 		if columns == nil {
 			if err := bind(mapper, rows.Columns, l); err != nil {
@@ -358,24 +360,17 @@ func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*tran
 			return err
 		}
 	}
-	if l != nil {
-		if err := l.end(); err != nil {
-			return err
-		}
+	if err := l.end(); err != nil {
+		return err
 	}
 	mapped.Reset()
 	mapper.Finish(&mapped)
 	return each(&transform.Rows{Columns: columns}, &mapped)
 }
 
-func invalidMapping(f *Feed) error {
-	return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
-		Hint: "run `longitude validate`", Exit: study.ExitUsage}
-}
-
 func bind(m *transform.Mapper, columns []string, l looker) error {
 	missing := m.Bind(columns)
-	if l != nil && l.tolerant() {
+	if l.tolerant() {
 		missing = m.BindTolerant(columns)
 	}
 	if missing != nil {
