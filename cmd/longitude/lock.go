@@ -151,7 +151,7 @@ func (a *app) unlock(ctx context.Context, h *house, id int64, why decision.Why) 
 	if err != nil {
 		return err
 	}
-	results, failure := h.replayed(ctx, objects, "command")
+	results, failure := h.replayed(ctx, objects, "command", a.report)
 	for _, r := range results {
 		a.progress("%s: %s", r.Source, describe(r.Counts))
 	}

@@ -121,20 +121,15 @@ type recalculated struct {
 // recalculate judges the participants of these codes again, or all.
 func (a *app) recalculate(ctx context.Context, h *house, s *study.Study, codes []string, actor string) error {
 	r := recalculated{Study: s.Name}
-	out, err := pipeline.Outcome{}, error(nil)
+	var out pipeline.Outcome
+	var err error
 	if len(codes) == 0 {
-		if r.Participants, out, err = h.rejudge(ctx, s, actor); err != nil {
-			return err
-		}
+		r.Participants, out, err = h.rejudge(ctx, s, actor)
 	} else {
-		ids, err := h.participants(ctx, s.Name, codes)
-		if err != nil {
-			return err
-		}
-		if out, err = h.recalculate(ctx, s.Name, ids, actor); err != nil {
-			return err
-		}
-		r.Participants = len(ids)
+		r.Participants, out, err = h.recalculateCodes(ctx, s, codes, actor)
+	}
+	if err != nil {
+		return err
 	}
 	r.Run, r.Busy = out.Run, out.Busy
 	if r.Busy {
@@ -143,17 +138,21 @@ func (a *app) recalculate(ctx context.Context, h *house, s *study.Study, codes [
 	return a.print(r, []string{"study", "run", "participants"}, [][]string{append([]string{r.Study}, numbers(r.Run, int64(r.Participants))...)})
 }
 
-// participants are the numbers of codes, ascending, each once.
-func (h *house) participants(ctx context.Context, studyName string, codes []string) (ids []int64, err error) {
+// recalculateCodes judges the participants of these codes again, each once, and
+// says how many those are.
+func (h *house) recalculateCodes(ctx context.Context, s *study.Study, codes []string, actor string) (int, pipeline.Outcome, error) {
+	var ids []int64
 	for _, code := range codes {
-		id, err := h.store.ParticipantByCode(ctx, studyName, code)
+		id, err := h.store.ParticipantByCode(ctx, s.Name, code)
 		if err != nil {
-			return nil, err
+			return 0, pipeline.Outcome{}, err
 		}
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	ids = slices.Compact(ids)
+	out, err := h.recalculate(ctx, s.Name, ids, actor)
+	return len(ids), out, err
 }
 
 // rejudge judges everybody of a study again, and says how many that are.

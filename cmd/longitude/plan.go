@@ -144,7 +144,7 @@ func (a *app) makeTrue(ctx context.Context, h *house, actor string) error {
 			objects[src.Name] = landed
 		}
 	}
-	results, failure := h.replayed(ctx, objects, actor)
+	results, failure := h.replayed(ctx, objects, actor, a.report)
 	if err := a.printSync(results); err != nil {
 		return err
 	}

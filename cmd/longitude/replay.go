@@ -49,7 +49,7 @@ running it again adds nothing.
 // replay reads objects again, by source, prints what came of it and ends as a
 // sync does.
 func (a *app) replay(ctx context.Context, h *house, objects map[string][]study.LandedObject, trigger string) error {
-	results, failure := h.replayed(ctx, objects, trigger)
+	results, failure := h.replayed(ctx, objects, trigger, a.report)
 	if err := a.printSync(results); err != nil {
 		return err
 	}
@@ -57,11 +57,11 @@ func (a *app) replay(ctx context.Context, h *house, objects map[string][]study.L
 }
 
 // replayed reads objects again, by source, and settles their studies. One source
-// that fails does not stop the rest.
-func (h *house) replayed(ctx context.Context, objects map[string][]study.LandedObject, trigger string) (results []syncResult, first error) {
+// that fails does not stop the rest; report hears of each.
+func (h *house) replayed(ctx context.Context, objects map[string][]study.LandedObject, trigger string, report func(error)) (results []syncResult, first error) {
 	var studies []string
 	failed := func(err error) {
-		h.a.report(err)
+		report(err)
 		if first == nil {
 			first = err
 		}
