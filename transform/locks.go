@@ -47,8 +47,7 @@ func (j *judging) lockPlaced() (any bool) {
 		v := &j.out.Visits[at]
 		l, moved := earliest(j.lockOn(-1), j.lockOn(v.Type)), false
 		if at < len(j.prior.Visits) { // stored visits come first
-			before := &j.prior.Visits[at]
-			l, moved = earliest(l, j.lockOn(before.Type)), moves(n, before, v)
+			moved = moves(n, &j.prior.Visits[at], v)
 		}
 		if l > 0 && (moved || j.changesStored(n, j.keyOf(i))) {
 			j.out.Blocked[i], j.locked[i], any = study.EditedAfterLock, l, true
