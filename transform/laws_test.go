@@ -106,7 +106,7 @@ func vary(rng *rand.Rand, s *study.Study) {
 
 // eachLife runs check on thousands of random lives, under every policy.
 func eachLife(t *testing.T, check func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date)) {
-	for seed := range uint64(3000) {
+	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		s := consenting()
 		if rng.IntN(2) == 0 {
@@ -296,7 +296,7 @@ func eventful(rng *rand.Rand, s *study.Study, records []study.Record) [][]study.
 		records = append(records, row(key, imagingForm, study.ExactDate(study.Date(rng.IntN(30000)))))
 	}
 	var out [][]study.Record
-	for range 1 + rng.IntN(5) {
+	for range 3 + rng.IntN(5) {
 		var news []study.Record
 		for _, r := range records {
 			if rng.IntN(2) == 0 {
