@@ -209,6 +209,6 @@ func (m *removal) check() error {
 	}
 	return &study.Error{Code: "snapshot.too_many_removed", Exit: study.ExitBlocked,
 		Op: fmt.Sprintf("an object of source %s lacks %d of %d records that were there; nothing of it was recorded", m.source, m.gone, m.live),
-		Hint: "check that the export is whole (filters, rights, a cut file); if so many were removed at the source, raise snapshot.max_removed for this run, " +
-			"and if objects do not hold everything, set snapshot: incremental"}
+		Hint: "check that the export is whole (filters, rights, a cut file); if so many were removed at the source, raise max_removed there for one run, " +
+			"and if its objects do not hold everything, set snapshot: incremental"}
 }

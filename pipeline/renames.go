@@ -114,12 +114,9 @@ func holdAll(h *study.History, news []study.Record, v *study.Judgement) {
 			v.Holds = append(v.Holds, study.Hold{Key: k, Code: study.IdentityConflict})
 		}
 	}
-	inOrder(h.Versions)
-	for start, end := 0, 0; start < len(h.Versions); start = end {
-		for end = start; end < len(h.Versions) && h.Versions[end].Key == h.Versions[start].Key; {
-			end++
-		}
-		if now := newest(h.Versions[start:end]); now != nil && !now.Removed {
+	of := versionsByKey(h.Versions)
+	for i := range h.Versions {
+		if now := newest(of(h.Versions[i].Key)); now != nil && !now.Removed {
 			hold(now.Key)
 		}
 	}
