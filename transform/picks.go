@@ -68,7 +68,7 @@ func (p *pick) take(row [][]byte) (text []byte, reason string) {
 	case !p.mapped:
 		return nil, ""
 	case p.index == absent:
-		return nil, reasonNotAsked
+		return nil, study.NotAsked
 	case p.plain:
 		if text = row[p.index]; len(text) == 0 {
 			return nil, ""
