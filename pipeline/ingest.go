@@ -272,9 +272,11 @@ func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	}
 	if err := decode(ctx, r.feed, landed, watch, func(rows *transform.Rows, mapped *transform.Mapped) error {
 		watch.choices(mapped.Rejections)
-		err := door.pass(ctx, rows, mapped, records)
+		if err := door.pass(ctx, rows, mapped, records); err != nil {
+			return err
+		}
 		r.counts.Add(mapped.Counts) // door 1 refuses too
-		return errors.Join(err, r.refusals.check(&r.counts, false))
+		return r.refusals.check(&r.counts, false)
 	}); err != nil {
 		return err
 	}
@@ -311,7 +313,10 @@ func (in *Ingester) weigh(ctx context.Context, r *reading, door *door, records *
 		return err
 	}
 	r.shared = removal != nil && removal.shared
-	return errors.Join(removal.check(), r.refusals.check(&r.counts, true))
+	if err := removal.check(); err != nil {
+		return err
+	}
+	return r.refusals.check(&r.counts, true)
 }
 
 // looker is shown the rows of an object before they are mapped; its error ends the

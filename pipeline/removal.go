@@ -26,7 +26,7 @@ type removal struct {
 	keeps    func(v *study.VersionRef) bool // what was refused may be this
 	landed   int64                          // of an object that is read again: the batch that first read it; 0 = now
 	together map[int64]bool                 // the same of all objects that are read again with it
-	limit    float64                        // share of live that may go; 0 = all
+	limit    float64                        // share of live that may go, of a snapshot
 	asserted []int64                        // participants that may have something to lose, ascending
 	study    *study.Study
 
@@ -202,9 +202,9 @@ func keyOf(h *study.History, no int32) string {
 	return h.Visits[i].Key
 }
 
-// check refuses an object from which more is missing than its source allows.
+// check refuses a snapshot from which more is missing than its source allows.
 func (m *removal) check() error {
-	if m == nil || m.limit == 0 || float64(m.gone) <= m.limit*float64(m.live) {
+	if m == nil || m.landed > 0 || float64(m.gone) <= m.limit*float64(m.live) {
 		return nil
 	}
 	return &study.Error{Code: "snapshot.too_many_removed", Exit: study.ExitBlocked,

@@ -106,6 +106,17 @@ func TestTooManyRemoved(t *testing.T) {
 	}
 }
 
+// Where nothing may be removed, one record that is gone stops the run.
+func TestNothingMayBeRemoved(t *testing.T) {
+	b := newBench(t, testStudy(), snapshotOf(study.Complete, 0))
+	rows := whole(2)
+	b.sync(snapshot("1.csv", rows))
+	b.drop.files = []file{snapshot("2.csv", rows[1:])}
+	if _, err := b.ingester.Sync(t.Context(), b.feed, "test"); codeOf(err) != "snapshot.too_many_removed" {
+		t.Error(err)
+	}
+}
+
 // Absence from an object says something only of what objects like it alone held.
 func TestScopeOfRemoval(t *testing.T) {
 	rows := whole(2)

@@ -161,10 +161,11 @@ func (s *service) sync(ctx context.Context, source, trigger string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.h.sync(ctx, src[0], trigger); err != nil {
-		return err
+	_, err = s.h.sync(ctx, src[0], trigger)
+	if ctx.Err() == nil { // what was recorded before a failure is settled too
+		err = errors.Join(err, s.h.settle(ctx, src[0].Study, trigger))
 	}
-	return s.h.settle(ctx, src[0].Study, trigger)
+	return err
 }
 
 func (s *service) rejudge(ctx context.Context, st *study.Study) {
