@@ -283,11 +283,11 @@ func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	if err := watch.record(ctx, r); err != nil {
 		return err
 	}
-	return in.weigh(ctx, r, door, records)
+	return in.judge(ctx, r, door, records)
 }
 
-// weigh judges and writes what came through the door, and removes what is gone.
-func (in *Ingester) weigh(ctx context.Context, r *reading, door *door, records *sorter) error {
+// judge judges and writes what came through the door, and removes what is gone.
+func (in *Ingester) judge(ctx context.Context, r *reading, door *door, records *sorter) error {
 	for _, item := range door.rejected {
 		r.tree.add(item[:])
 	}
