@@ -24,7 +24,7 @@ func (a *app) deviationListCommand() *cobra.Command {
 			if err := checkState(filter.State, "open", "explained", "resolved"); err != nil {
 				return err
 			}
-			if err := checkWord("kind", filter.Kind, string(study.IsDeviation), string(study.IsViolation), string(study.IsFinding)); err != nil {
+			if err := checkKind(filter.Kind, string(study.IsDeviation), string(study.IsViolation), string(study.IsFinding)); err != nil {
 				return err
 			}
 			h, err := a.open(cmd.Context(), needReading)

@@ -24,7 +24,7 @@ func (a *app) driftListCommand() *cobra.Command {
 			if err := checkLimit(filter.Limit); err != nil {
 				return err
 			}
-			if err := checkWord("kind", filter.Kind, string(study.NewColumn), string(study.MissingColumn), string(study.TypeChange),
+			if err := checkKind(filter.Kind, string(study.NewColumn), string(study.MissingColumn), string(study.TypeChange),
 				string(study.NewChoice), string(study.DialectChange), string(study.HeaderUnknown)); err != nil {
 				return err
 			}

@@ -112,7 +112,7 @@ longitude replay SOURCE --all and longitude participant recalculate --all.
 func (a *app) apply(ctx context.Context, h *house, hash, actor string) error {
 	if len(h.changes) == 0 {
 		a.progress("nothing changes: the configuration is in force")
-		return nil
+		return a.makeTrue(ctx, h, actor)
 	}
 	if !strings.HasPrefix(config.PlanHash(h.changes).String(), strings.ToLower(hash)) {
 		return &study.Error{Code: "config.plan_other", Op: "the plan is not the one that was shown: the configuration or what is in force has changed since", Exit: study.ExitBlocked,
@@ -145,8 +145,10 @@ func (a *app) makeTrue(ctx context.Context, h *house, actor string) error {
 		}
 	}
 	results, failure := h.replayed(ctx, objects, actor, a.report)
-	if err := a.printSync(results); err != nil {
-		return err
+	if len(results) > 0 || a.output != "table" {
+		if err := a.printSync(results); err != nil {
+			return err
+		}
 	}
 	if failure != nil {
 		return exitWith(exitCode(failure))

@@ -59,6 +59,7 @@ func (a *app) replay(ctx context.Context, h *house, objects map[string][]study.L
 // replayed reads objects again, by source, and settles their studies. One source
 // that fails does not stop the rest; report hears of each.
 func (h *house) replayed(ctx context.Context, objects map[string][]study.LandedObject, trigger string, report func(error)) (results []syncResult, first error) {
+	results = []syncResult{}
 	var studies []string
 	failed := func(err error) {
 		report(err)

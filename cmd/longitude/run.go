@@ -26,7 +26,7 @@ func (a *app) runListCommand() *cobra.Command {
 			if err := checkState(filter.State, "running", "succeeded", "failed", "interrupted"); err != nil {
 				return err
 			}
-			if err := checkWord("kind", filter.Kind, status.KindSync, status.KindReplay, status.KindRejudge, status.KindRelease); err != nil {
+			if err := checkKind(filter.Kind, status.KindSync, status.KindReplay, status.KindRejudge, status.KindRelease); err != nil {
 				return err
 			}
 			h, err := a.open(cmd.Context(), needReading)

@@ -57,14 +57,19 @@ func checkLimit(n int) error {
 	return nil
 }
 
-// checkState refuses a state that nothing can be in.
-func checkState(state string, states ...string) error { return checkWord("state", state, states...) }
-
-// checkWord refuses a word of a closed list that is none of it: what it filters
-// would be empty, and read as if all were well.
-func checkWord(flag, word string, words ...string) error {
-	if word == "" || slices.Contains(words, word) {
+// checkState refuses a state that nothing can be in: its list would be empty and
+// read as if all were well.
+func checkState(state string, states ...string) error {
+	if state == "" || slices.Contains(states, state) {
 		return nil
 	}
-	return &study.Error{Code: "usage." + flag, Op: "--" + flag + " is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(words, " ")}
+	return &study.Error{Code: "usage.state", Op: "--state is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(states, " ")}
+}
+
+// checkKind refuses a kind that nothing can be of.
+func checkKind(kind string, kinds ...string) error {
+	if kind == "" || slices.Contains(kinds, kind) {
+		return nil
+	}
+	return &study.Error{Code: "usage.kind", Op: "--kind is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(kinds, " ")}
 }

@@ -80,7 +80,7 @@ func prose(text string) template.HTML {
 			b.WriteString(part)
 		}
 	}
-	return template.HTML(b.String() + ".") //nolint:gosec // every part is escaped
+	return template.HTML(b.String() + ".") // every part is escaped
 }
 
 func or(s, otherwise string) string {
