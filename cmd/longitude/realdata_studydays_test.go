@@ -186,14 +186,20 @@ func daysApart(t *testing.T, rows []map[string]string, references map[string]str
 			if recomputed(row[pair[0]], row[pair[1]], reference) != dayDiffers {
 				continue
 			}
-			published, err := strconv.Atoi(row[pair[0]])
-			if err != nil {
-				t.Fatal("a published study day is no number")
-			}
+			published := whole(t, row[pair[0]])
 			ours := study.StudyDay(exactly(t, row[pair[1]]), exactly(t, reference))
 			into[fmt.Sprintf("%s of row %d of %s, %d days", pair[0], i+1, domain, published-ours)]++
 		}
 	}
+}
+
+func whole(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal("not a number")
+	}
+	return n
 }
 
 func exactly(t *testing.T, text string) study.Date {

@@ -19,10 +19,11 @@ var pilotWindows = []struct {
 	width  int
 }{{"4", 14, 3}, {"5", 28, 3}, {"7", 42, 3}, {"8", 56, 3}, {"9", 84, 4}, {"10", 112, 4}, {"11", 140, 4}, {"12", 168, 4}, {"13", 182, 3}}
 
-// pilotWith is the pilot with those windows, their days written in a convention.
-func pilotWith(t *testing.T, days string) *realStudy {
+// pilotWith is the documents of the pilot with those windows, their days written
+// in a convention.
+func pilotWith(t *testing.T, days string) (documents string) {
 	t.Helper()
-	documents := t.TempDir()
+	documents = t.TempDir()
 	for _, name := range []string{"cdisc-pilot-01.yaml", "dm.yaml", "sv.yaml"} {
 		text, err := os.ReadFile(filepath.Join("..", "..", "configs", "studies", "cdisc-pilot", name))
 		if err != nil {
@@ -40,7 +41,7 @@ func pilotWith(t *testing.T, days string) *realStudy {
 			t.Fatal(err)
 		}
 	}
-	return realStudyOf(t, documents, "cdisc-pilot-01")
+	return documents
 }
 
 // judgedVisit is a visit as it is stored; participants are numbered in order of
@@ -77,7 +78,7 @@ func (r *realStudy) integerVisits() map[judgedVisit]storedVerdict {
 func TestPilotWindowsInBothConventions(t *testing.T) {
 	verdicts := map[string]map[judgedVisit]storedVerdict{}
 	for _, days := range []string{"cdisc", "elapsed"} {
-		r := pilotWith(t, days)
+		r := realStudyOf(t, pilotWith(t, days), "cdisc-pilot-01")
 		r.sync()
 		verdicts[days] = r.integerVisits()
 	}
