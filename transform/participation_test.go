@@ -122,18 +122,21 @@ func TestStatusAndWithdrawal(t *testing.T) {
 		status    study.ParticipantStatus
 		withdrawn study.Date
 	}{
-		"enrolled takes a withdrawal back":        {[][]study.Record{{of("1", 0, "", on)}, {of("2", 0, study.Enrolled, none)}}, study.Enrolled, none},
-		"in one delivery":                         {[][]study.Record{{of("1", 1, "", on), of("2", 2, study.Enrolled, none)}}, study.Enrolled, none},
-		"but not where it was said before":        {[][]study.Record{{of("1", 2, "", on), of("2", 1, study.Enrolled, none)}}, study.Enrolled, on},
-		"nor by a row that says both":             {[][]study.Record{{of("1", 0, study.Enrolled, on)}}, study.Enrolled, on},
-		"nor by one delivered again":              {[][]study.Record{{of("2", 0, study.Enrolled, none)}, {of("1", 0, "", on)}, {of("2", 0, study.Enrolled, none)}}, study.Enrolled, on},
-		"an older row does not move status back":  {[][]study.Record{{of("1", 5, study.Withdrew, none)}, {of("2", 4, study.Enrolled, none)}}, study.Withdrew, none},
-		"a later one does":                        {[][]study.Record{{of("1", 5, study.Withdrew, none)}, {of("2", 6, study.Enrolled, none)}}, study.Enrolled, none},
-		"a removed row says nothing":              {[][]study.Record{{of("1", 0, study.Screening, none)}, removal(of("2", 0, study.Died, none))}, study.Screening, none},
-		"silence takes nothing back":              {[][]study.Record{{of("1", 0, study.Lost, none)}, {of("2", 0, "", none)}}, study.Lost, none},
-		"of two rows the later":                   {[][]study.Record{{of("1", 2, study.Lost, none), of("2", 1, study.Finished, none)}}, study.Lost, none},
-		"a correction of the row that said it":    {[][]study.Record{{of("1", 0, study.Lost, none)}, {of("1", 7, study.Finished, none)}}, study.Finished, none},
-		"an older version of the row that did it": {[][]study.Record{{of("1", 7, study.Lost, none)}, {of("1", 6, study.Finished, none)}}, study.Lost, none},
+		"enrolled takes a withdrawal back":              {[][]study.Record{{of("1", 0, "", on)}, {of("2", 0, study.Enrolled, none)}}, study.Enrolled, none},
+		"in one delivery":                               {[][]study.Record{{of("1", 1, "", on), of("2", 2, study.Enrolled, none)}}, study.Enrolled, none},
+		"but not where it was said before":              {[][]study.Record{{of("1", 2, "", on), of("2", 1, study.Enrolled, none)}}, study.Enrolled, on},
+		"nor by a row that says both":                   {[][]study.Record{{of("1", 0, study.Enrolled, on)}}, study.Enrolled, on},
+		"nor by one delivered again":                    {[][]study.Record{{of("2", 0, study.Enrolled, none)}, {of("1", 0, "", on)}, {of("2", 0, study.Enrolled, none)}}, study.Enrolled, on},
+		"an older row does not move status back":        {[][]study.Record{{of("1", 5, study.Withdrew, none)}, {of("2", 4, study.Enrolled, none)}}, study.Withdrew, none},
+		"a later one does":                              {[][]study.Record{{of("1", 5, study.Withdrew, none)}, {of("2", 6, study.Enrolled, none)}}, study.Enrolled, none},
+		"a removed row says nothing":                    {[][]study.Record{{of("1", 0, study.Screening, none)}, removal(of("2", 0, study.Died, none))}, study.Screening, none},
+		"silence takes nothing back":                    {[][]study.Record{{of("1", 0, study.Lost, none)}, {of("2", 0, "", none)}}, study.Lost, none},
+		"an older withdrawal does not move a later one": {[][]study.Record{{of("1", 5, "", on)}, {of("2", 4, "", on-20)}}, "", on},
+		"a later one does move it":                      {[][]study.Record{{of("1", 5, "", on)}, {of("2", 6, "", on-20)}}, "", on - 20},
+		"an older one is better than none":              {[][]study.Record{{of("1", 5, "", none)}, {of("2", 4, "", on)}}, "", on},
+		"of two rows the later":                         {[][]study.Record{{of("1", 2, study.Lost, none), of("2", 1, study.Finished, none)}}, study.Lost, none},
+		"a correction of the row that said it":          {[][]study.Record{{of("1", 0, study.Lost, none)}, {of("1", 7, study.Finished, none)}}, study.Finished, none},
+		"an older version of the row that did it":       {[][]study.Record{{of("1", 7, study.Lost, none)}, {of("1", 6, study.Finished, none)}}, study.Lost, none},
 	} {
 		_, j := settled(amd(), asOf, c.given...)
 		if p := j.Participant; p.Status != c.status || p.Withdrawn != c.withdrawn {
