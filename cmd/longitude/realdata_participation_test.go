@@ -66,7 +66,29 @@ func TestPilotParticipation(t *testing.T) {
 		got[row[0].(string)] = int(row[1].(int64))
 	}
 	got.is(t, "visits that nobody had", want)
-	t.Logf("%v", got)
+	held := r.number("SELECT count(*) FROM research.hold_current WHERE code = 'after_withdrawal'")
+	equal(t, "visits held because they were after withdrawal", held, pilotAfterWithdrawal(t, filepath.Join(r.data, "rho-data-library", "sdtm", "cdisc-pilot-01")))
+	t.Logf("%v, %d held", got, held)
+}
+
+// pilotAfterWithdrawal counts the visits after the day on which a participant
+// discontinued: the pilot went on seeing many of them.
+func pilotAfterWithdrawal(t *testing.T, folder string) (n int64) {
+	t.Helper()
+	left := map[string]study.Date{}
+	for _, d := range readCSV(t, filepath.Join(folder, "ds.csv"), ',') {
+		switch event := d["DSDECOD"]; {
+		case d["DSCAT"] != "DISPOSITION EVENT", event == "COMPLETED", event == "SCREEN FAILURE", event == "DEATH", event == "LOST TO FOLLOW-UP":
+		default:
+			left[d["USUBJID"]] = exactly(t, d["DSSTDTC"])
+		}
+	}
+	for _, v := range readCSV(t, filepath.Join(folder, "sv.csv"), ',') {
+		if on, gone := left[v["USUBJID"]]; gone && exactly(t, v["SVSTDTC"]) > on {
+			n++
+		}
+	}
+	return n
 }
 
 // pilotOwed counts, with plain arithmetic, the required visits that anchored
