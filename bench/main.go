@@ -26,12 +26,21 @@ func main() {
 	log.SetFlags(log.Ltime)
 	quick := flag.Bool("quick", false, "three runs, without the standard size")
 	out := flag.String("out", "bench", "folder for RESULTS.md and results.json")
+	transformOf := flag.String("transform", "", "measure transform alone on the workload in this folder, and print the times")
+	profile := flag.String("profile", "", "with -transform: write a CPU profile to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := measure(ctx, *quick, *out); err != nil {
+	if err := run(ctx, *transformOf, *profile, *quick, *out); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func run(ctx context.Context, transformOf, profile string, quick bool, out string) error {
+	if transformOf != "" {
+		return transformAlone(ctx, transformOf, profile)
+	}
+	return measure(ctx, quick, out)
 }
 
 func measure(ctx context.Context, quick bool, out string) error {

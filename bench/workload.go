@@ -74,7 +74,7 @@ func (r *round) run(ctx context.Context, size *Size) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		r.peer("duckdb"), r.load, r.release, r.limit(size), r.peer("duckdb control"),
+		r.transform, r.peer("duckdb"), r.load, r.release, r.limit(size), r.peer("duckdb control"),
 		r.again("sync touched", len(r.truth.Files), sameBytes), r.again("sync rewritten", 2*len(r.truth.Files), otherBytes),
 	} {
 		if err := step(ctx); err != nil {
@@ -112,7 +112,7 @@ func (r *round) stored(ctx context.Context, batches int) error {
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	var records, recorded int
-	err = conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM research.record_version), (SELECT count(*) FROM research.batch)`).Scan(&records, &recorded)
+	err = conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM research.record_version), (SELECT count(*) FROM research.batch WHERE kind = 'object')`).Scan(&records, &recorded)
 	if err != nil {
 		return err
 	}

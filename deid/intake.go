@@ -159,9 +159,9 @@ func (in *Intake) untyped(d *study.Draft, where, why string) error {
 }
 
 // contentHash identifies what a record says, whatever the order of fields and
-// however many empty columns its form has grown since: the pairs (field, value),
-// (field, missing reason) and (field, keyed digest of the private text), by field
-// name. The author and the reason of a change are left out: who saved a record and
+// however many empty columns its form or its file has grown or lost: the pairs
+// (field, value), (field, missing reason) and (field, keyed digest of the private
+// text), by field name. A column that the file lacks is no reason. The author and the reason of a change are left out: who saved a record and
 // why is not what it says.
 // It uses the scratch that check filled.
 func (in *Intake) contentHash(f *formGuard, d *study.Draft) (h [16]byte) {
@@ -177,7 +177,7 @@ func (in *Intake) contentHash(f *formGuard, d *study.Draft) (h [16]byte) {
 			b = append(append(b, 'v'), field.frame...)
 			b = appendFrame(b, cell)
 		}
-		if in.reasons[i] != "" {
+		if in.reasons[i] != "" && in.reasons[i] != study.NotAsked {
 			b = append(append(b, 'm'), field.frame...)
 			b = appendFrame(b, in.reasons[i])
 		}

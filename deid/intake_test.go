@@ -205,6 +205,7 @@ func TestContentHash(t *testing.T) {
 	equal := map[string][16]byte{
 		"sealed again":              hash(testStudy(), same),
 		"grew a new empty column":   hash(grown, asGrown),
+		"lacks the new column":      hash(grown, func(d *study.Draft) { asGrown(d); d.Missing = "1=" + study.NotAsked + ",5=refused" }),
 		"another author":            hash(testStudy(), func(d *study.Draft) { d.Private[2].Text = "x" }),
 		"another modification time": hash(testStudy(), func(d *study.Draft) { d.Modified = time.Now() }),
 	}

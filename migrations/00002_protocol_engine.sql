@@ -20,6 +20,7 @@ ALTER TABLE research.batch
   ADD COLUMN records_removed bigint NOT NULL DEFAULT 0,
   ADD COLUMN columns         text[];                          -- names as read; NULL = unknown
 CREATE INDEX ON research.batch (source, item);
+CREATE INDEX quarantine_sighting_batch ON research.quarantine_sighting (batch_id);
 
 ALTER TABLE jobs.run ADD COLUMN records_removed bigint NOT NULL DEFAULT 0,
   DROP CONSTRAINT run_kind_check, ADD CONSTRAINT run_kind_check CHECK (kind IN ('sync', 'release', 'rejudge', 'replay'));
@@ -153,7 +154,7 @@ DROP VIEW research.visit_current CASCADE;
 DROP TABLE research.applied, research.drift_event, research.source_shape, research.decision, vault.decision_note;
 ALTER TABLE jobs.run DROP COLUMN records_removed, DROP CONSTRAINT run_kind_check,
   ADD CONSTRAINT run_kind_check CHECK (kind IN ('sync', 'release', 'rejudge')) NOT VALID;
-DROP INDEX research.record_version_batch, research.visit_version_batch;
+DROP INDEX research.record_version_batch, research.visit_version_batch, research.quarantine_sighting_batch;
 ALTER TABLE research.batch DROP COLUMN origin_batch, DROP COLUMN item, DROP COLUMN aside, DROP COLUMN records_removed, DROP COLUMN columns;
 ALTER TABLE research.deviation_version DROP CONSTRAINT deviation_version_kind_check,
   ADD CONSTRAINT deviation_version_kind_check CHECK (kind IN ('deviation', 'violation')) NOT VALID;

@@ -107,6 +107,7 @@ func newest(stored []study.VersionRef) *study.VersionRef {
 // standing is what is current before an arrival. A tombstone has no content.
 type standing struct {
 	any, removed bool
+	void         bool // its row gives the record no more
 	order        study.Order
 	hash         [16]byte
 }
@@ -115,7 +116,7 @@ func standingOf(v *study.VersionRef) standing {
 	if v == nil {
 		return standing{}
 	}
-	return standing{any: true, removed: v.Removed, order: v.Order(), hash: v.Hash}
+	return standing{any: true, removed: v.Removed, void: v.Landed == 0 && v.BatchID > 0, order: v.Order(), hash: v.Hash}
 }
 
 // known reports whether the arrival says nothing new. A value may change back, so
@@ -128,7 +129,7 @@ func known(stored []study.VersionRef, before []arrival, a *arrival, now standing
 	switch {
 	case r.Removed:
 		return !now.any || now.removed || older
-	case !now.any:
+	case !now.any || now.void:
 		return false
 	case older:
 		return has(stored, before, r)
@@ -167,6 +168,9 @@ func repeats(stored []study.VersionRef, in []arrival) bool {
 	}
 	tail := stored[len(stored)-len(said):]
 	for i := range tail {
+		if i > 0 && said[i].Modified.Before(said[i-1].Modified) {
+			return false // the last of them is not the one that counts
+		}
 		if !same(tail[i].Hash, said[i].Hash, tail[i].Removed, said[i].Removed) || !tail[i].Modified.Equal(said[i].Modified) {
 			return false
 		}

@@ -26,11 +26,7 @@ type watch struct {
 }
 
 func newWatch(ctx context.Context, r *reading) (*watch, error) {
-	mapper, problems := transform.NewMapper(r.feed.Study, r.feed.Config)
-	if len(problems) > 0 {
-		return nil, invalidMapping(r.feed)
-	}
-	w := &watch{source: r.feed.Config, asked: mapper.Columns(), again: r.origin > 0, observer: mapper.Observer()}
+	w := &watch{source: r.feed.Config, again: r.origin > 0}
 	if w.again {
 		return w, nil
 	}
@@ -38,6 +34,8 @@ func newWatch(ctx context.Context, r *reading) (*watch, error) {
 	w.accepted, _, err = r.tx.AcceptedShape(ctx, r.feed.Config.Name)
 	return w, err
 }
+
+func (w *watch) begin(m *transform.Mapper) { w.asked, w.observer = m.Columns(), m.Observer() }
 
 // tolerant reports whether a column of fields may be missing. An object that is
 // read again was let in, or a person wants it in.

@@ -94,6 +94,7 @@ type recorded struct {
 	aside  *study.Error // why it was put aside whole; nil = it was not
 
 	nothing bool // was written: what was is not committed
+	shared  bool // see reading
 }
 
 // toldReasons bounds the reasons that an outcome tells.
@@ -205,6 +206,11 @@ type reading struct {
 	asOf   study.Date
 	origin int64 // batch that first read it, when it is read again; 0 = now
 
+	together  map[int64]bool // the same of all objects that are read again with it
+	facts     *told          // by them
+	overtaken bool           // a later object of the source is not among them
+	shared    bool           // what is gone of it another of them may have to say again
+
 	counts   study.Counts
 	refusals refusals
 	columns  []string
@@ -271,16 +277,18 @@ func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	}
 	if err := decode(ctx, r.feed, landed, watch, func(rows *transform.Rows, mapped *transform.Mapped) error {
 		watch.choices(mapped.Rejections)
-		err := door.pass(ctx, rows, mapped, records)
+		if err := door.pass(ctx, rows, mapped, records); err != nil {
+			return err
+		}
 		r.counts.Add(mapped.Counts) // door 1 refuses too
-		return errors.Join(err, r.refusals.check(&r.counts, false))
+		return r.refusals.check(&r.counts, false)
 	}); err != nil {
 		return err
 	}
 	if err := watch.record(ctx, r); err != nil {
 		return err
 	}
-	return in.weigh(ctx, r, door, records)
+	return in.judge(ctx, r, door, records)
 }
 
 // formDigests are the forms of a study as the leaves of a batch name them.
@@ -296,8 +304,8 @@ func formDigests(s *study.Study) []study.Digest {
 	return out
 }
 
-// weigh judges and writes what came through the door, and removes what is gone.
-func (in *Ingester) weigh(ctx context.Context, r *reading, door *door, records *sorter) error {
+// judge judges and writes what came through the door, and removes what is gone.
+func (in *Ingester) judge(ctx context.Context, r *reading, door *door, records *sorter) error {
 	removal, err := newRemoval(ctx, r, door)
 	if err != nil {
 		return err
@@ -319,12 +327,18 @@ func (in *Ingester) weigh(ctx context.Context, r *reading, door *door, records *
 	if err := j.finish(ctx); err != nil {
 		return err
 	}
-	return errors.Join(removal.check(), r.refusals.check(&r.counts, true))
+	r.shared = removal != nil && removal.shared
+	if err := removal.check(); err != nil {
+		return err
+	}
+	return r.refusals.check(&r.counts, true)
 }
 
-// looker is shown the rows of an object before they are mapped. tolerant says
-// whether columns may be missing that only fields are read from.
+// looker is shown the rows of an object before they are mapped; its error ends the
+// reading. tolerant says whether columns may be missing that only fields are read
+// from.
 type looker interface {
+	begin(*transform.Mapper)
 	look(*transform.Rows) error
 	end() error
 	tolerant() bool
@@ -332,15 +346,17 @@ type looker interface {
 
 // decode reads an object and hands on its rows, batch by batch, with what they
 // map to; both are valid during the call only. The records that are complete only
-// at the end come with a batch of no rows. l may be nil.
+// at the end come with a batch of no rows.
 func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*transform.Rows, *transform.Mapped) error) error {
 	mapper, problems := transform.NewMapper(f.Study, f.Config)
 	if len(problems) > 0 {
-		return invalidMapping(f)
+		return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
+			Hint: "run `longitude validate`", Exit: study.ExitUsage}
 	}
 	if f.KeepRows {
 		mapper.KeepRows()
 	}
+	l.begin(mapper)
 	spec, through := f.Config.Format, &honest{r: r}
 	spec.Columns = mapper.Columns()
 	var mapped transform.Mapped
@@ -349,10 +365,8 @@ func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*tran
 		if err != nil {
 			return through.blame(ctx, err)
 		}
-		if l != nil {
-			if err := l.look(rows); err != nil {
-				return err
-			}
+		if err := l.look(rows); err != nil {
+			return err
 		}
 		if columns == nil {
 			if err := bind(mapper, rows.Columns, l); err != nil {
@@ -366,24 +380,17 @@ func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*tran
 			return err
 		}
 	}
-	if l != nil {
-		if err := l.end(); err != nil {
-			return err
-		}
+	if err := l.end(); err != nil {
+		return err
 	}
 	mapped.Reset()
 	mapper.Finish(&mapped)
 	return each(&transform.Rows{Columns: columns}, &mapped)
 }
 
-func invalidMapping(f *Feed) error {
-	return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
-		Hint: "run `longitude validate`", Exit: study.ExitUsage}
-}
-
 func bind(m *transform.Mapper, columns []string, l looker) error {
 	missing := m.Bind(columns)
-	if l != nil && l.tolerant() {
+	if l.tolerant() {
 		missing = m.BindTolerant(columns)
 	}
 	if missing != nil {

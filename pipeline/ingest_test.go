@@ -171,6 +171,9 @@ func (m *memory) everything() (out []string) {
 			}
 		}
 		for k, v := range current {
+			if v.Removed {
+				continue
+			}
 			out = append(out, fmt.Sprint(code, " record ", k.Form, key[k.VisitNo], k.Occurrence, v.Hash, v.Modified))
 		}
 		for _, d := range h.Deviations {

@@ -109,6 +109,9 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 		if read, err = j.tx.Histories(ctx, stored); err != nil {
 			return nil, err
 		}
+		for i := range read {
+			unasserted(read[i].Versions)
+		}
 	}
 	out := make([]study.History, len(j.participants))
 	for i, p := range j.participants {
@@ -125,10 +128,16 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 // gone. Of a participant without new records only what is gone counts.
 func (j *judging) judge(ctx context.Context, h *study.History, news []study.Record, changes *study.Changes) error {
 	var verdict study.Judgement
+	if j.origin > 0 {
+		j.facts.silence(h, news, j.overtaken, j.fresh[h.Participant.ID])
+	}
 	if len(news) > 0 {
 		verdict = judge(j.feed.Rules, h, news, j.asOf)
 	}
 	told := len(news)
+	if j.origin > 0 && j.again(h, news, &verdict) && told > 0 {
+		verdict = judge(j.feed.Rules, h, news, j.asOf)
+	}
 	if j.removal != nil {
 		if gone := j.removal.absent(h, news, verdict.VisitNo); len(gone) > 0 {
 			news = append(slices.Clip(news), gone...)
@@ -158,6 +167,21 @@ func (j *judging) judge(ctx context.Context, h *study.History, news []study.Reco
 	}
 	difference(h, &verdict, changes)
 	return nil
+}
+
+// again prepares a participant whose records are read again: stored versions that
+// came of no row any more step back, and a record that says nothing new was not
+// entered anew. It reports whether that changes what is judged.
+func (j *judging) again(h *study.History, news []study.Record, verdict *study.Judgement) (any bool) {
+	if j.removal != nil {
+		any = j.removal.void(h, news, verdict.VisitNo)
+	}
+	for _, a := range arrivals(h.Versions, news, verdict.VisitNo, verdict.Blocked) {
+		if a.version == 0 && a.record.Entered.Known() {
+			a.record.Entered, any = study.NoDate, true
+		}
+	}
+	return any
 }
 
 // suspect says of a participant that it may be another's new identifier, or have one.

@@ -105,6 +105,7 @@ func TestWeigh(t *testing.T) {
 		{"older before newer in one object", "", "a1 b2", "1~ 2"},
 		{"dated duplicate row", "", "a1 a1", "1 ="},
 		{"newer, late, then a correction", "b2 a1~", "c3", "3"},
+		{"stored against their order, delivered so again", "b2~ a1", "b2 a1", "3 ="},
 		{"between two stored versions", "a1 c3", "b2", "3~"},
 		{"dated again after removal", "a1 a2!", "a1", "="},
 

@@ -135,6 +135,10 @@ func (s *vault) ParticipantsOf(context.Context, string) ([]int64, error) {
 
 func (s *vault) Unsettled(context.Context, string) ([]int64, error) { return s.m.unsettled(), nil }
 
+func (s *vault) Objects(context.Context, string, bool) ([]study.LandedObject, error) {
+	return s.m.landed(), nil
+}
+
 // unsettled are those of whom versions came since everybody was last judged again.
 func (m *memory) unsettled() (out []int64) {
 	settled := int64(0)

@@ -39,6 +39,8 @@ type Store interface {
 	// Unsettled are the participants of whom objects brought something since the
 	// study was last judged without news, ascending.
 	Unsettled(ctx context.Context, study string) ([]int64, error)
+	// Objects are the objects of a source as they were read last, in order of landing.
+	Objects(ctx context.Context, source string, onlyQuarantined bool) ([]study.LandedObject, error)
 }
 
 // Ingest is the one transaction in which everything that follows from one

@@ -96,10 +96,18 @@ func show(ctx context.Context, f *Feed, d connectors.Delivery, rows int) (Previe
 	defer func() { _ = r.Close() }()
 	v := &viewer{feed: f, masks: newColumnMasks(f.Study, &f.Config.Map), limit: int64(rows), numbers: map[string]int64{}, Preview: Preview{Rules: map[string]int{}}}
 	counted := &counting{r: r}
-	err = decode(ctx, f, counted, nil, v.add)
+	err = decode(ctx, f, counted, indifferent{f.Config}, v.add)
 	v.Bytes = counted.n
 	return v.Preview, err
 }
+
+// indifferent is a looker that lets every shape in which can be mapped at all.
+type indifferent struct{ source *study.Source }
+
+func (indifferent) begin(*transform.Mapper)    {}
+func (indifferent) look(*transform.Rows) error { return nil }
+func (indifferent) end() error                 { return nil }
+func (i indifferent) tolerant() bool           { return i.source.Drift.MissingColumn == study.Evolve }
 
 // counting counts what is read through it.
 type counting struct {

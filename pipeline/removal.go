@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"longitude/study"
 )
@@ -23,12 +24,14 @@ type removal struct {
 	source   string
 	alone    func(v *study.VersionRef) bool // the version is the source's, or the object's
 	keeps    func(v *study.VersionRef) bool // what was refused may be this
-	landed   int64                          // place in order of landing of what replaces; 0 = now
-	limit    float64                        // share of live that may go; 0 = all
+	landed   int64                          // of an object that is read again: the batch that first read it; 0 = now
+	together map[int64]bool                 // the same of all objects that are read again with it
+	limit    float64                        // share of live that may go, of a snapshot
 	asserted []int64                        // participants that may have something to lose, ascending
 	study    *study.Study
 
 	live, gone int64
+	shared     bool // something stepped back that another object may have said too
 	renames    renames
 }
 
@@ -47,12 +50,12 @@ func newRemoval(ctx context.Context, r *reading, d *door) (*removal, error) {
 	if err != nil || len(batches) == 0 {
 		return nil, err
 	}
-	m := &removal{source: r.feed.Config.Name, study: r.feed.Study, landed: r.origin}
+	m := &removal{source: r.feed.Config.Name, study: r.feed.Study, landed: r.origin, together: r.together}
 	if m.asserted, err = r.tx.Asserted(ctx, batches); err != nil {
 		return nil, err
 	}
 	if r.origin > 0 {
-		m.alone = func(v *study.VersionRef) bool { return v.Landed == r.origin }
+		m.alone = func(v *study.VersionRef) bool { return v.Landed == 0 || m.together[v.Landed] }
 		m.keeps = func(v *study.VersionRef) bool { return d.refusedRows[v.Ordinal] }
 		return m, nil
 	}
@@ -78,18 +81,16 @@ func (m *removal) vanished(d *door) (out []int64) {
 // nobody else's, and not among the new ones. placed are the numbers of the visits
 // that those belong to.
 func (m *removal) absent(h *study.History, news []study.Record, placed []int32) []study.Record {
-	here := make(map[study.RecordKey]bool, len(news))
-	for i := range news {
-		here[study.RecordKey{Form: news[i].Form, VisitNo: placed[i], Occurrence: news[i].Occurrence}] = true
-		if no := visitOf(h, news[i].Visit.Key); no > 0 { // a refused record is of no visit
-			here[study.RecordKey{Form: news[i].Form, VisitNo: no, Occurrence: news[i].Occurrence}] = true
-		}
-	}
+	here := m.keys(h, news, placed)
 	stays := m.renames.stays(h)
 	var out []study.Record
-	m.each(h, func(v *study.VersionRef) {
+	m.each(h, func(versions []study.VersionRef) {
+		v := newest(versions)
+		if v == nil || v.Removed {
+			return
+		}
 		m.live++
-		if stays || here[v.Key] || m.keeps(v) {
+		if stays || here[v.Key] || m.keeps(v) || m.landed > 0 && v.Landed > 0 {
 			return
 		}
 		m.gone++
@@ -98,33 +99,79 @@ func (m *removal) absent(h *study.History, news []study.Record, placed []int32) 
 	return out
 }
 
-// each calls do with the current version of every live record that is nobody else's.
-func (m *removal) each(h *study.History, do func(*study.VersionRef)) {
+// keys are those of the new records. One that is refused is of no visit.
+func (m *removal) keys(h *study.History, news []study.Record, placed []int32) map[study.RecordKey]bool {
+	here := make(map[study.RecordKey]bool, len(news))
+	for i := range news {
+		n := &news[i]
+		here[study.RecordKey{Form: n.Form, VisitNo: placed[i], Occurrence: n.Occurrence}] = true
+		if no := visitOf(h, n.Visit.Key); no > 0 {
+			here[study.RecordKey{Form: n.Form, VisitNo: no, Occurrence: n.Occurrence}] = true
+		}
+	}
+	return here
+}
+
+// void takes the place in order from versions whose row, read again, gives their
+// record no more: whatever else is said of it counts instead.
+func (m *removal) void(h *study.History, news []study.Record, placed []int32) (any bool) {
+	type origin struct {
+		key     study.RecordKey
+		ordinal int64
+	}
+	given := make(map[origin]bool, len(news))
+	for i := range news {
+		for key := range m.keys(h, news[i:i+1], placed[i:i+1]) {
+			given[origin{key, news[i].Ordinal}] = true
+		}
+	}
+	m.each(h, func(versions []study.VersionRef) {
+		for i := range versions {
+			if v := &versions[i]; v.Landed == m.landed && !v.Removed && !given[origin{v.Key, v.Ordinal}] && !m.keeps(v) {
+				v.Landed, v.Modified, any = 0, time.Time{}, true
+				m.shared = m.shared || !v.Late
+			}
+		}
+	})
+	return any
+}
+
+// unasserted takes the place in order from tombstones that say of a record only
+// that an object, read again, gives it no more: no source has removed it.
+func unasserted(versions []study.VersionRef) {
+	for i := range versions {
+		if v := &versions[i]; v.Removed && v.Ordinal == 0 && v.Landed != v.BatchID {
+			v.Landed = 0
+		}
+	}
+}
+
+// each calls do with the versions of every record that is nobody else's.
+func (m *removal) each(h *study.History, do func(versions []study.VersionRef)) {
 	inOrder(h.Versions)
 	for start := 0; start < len(h.Versions); {
 		end, alone := start, true
 		for ; end < len(h.Versions) && h.Versions[end].Key == h.Versions[start].Key; end++ {
 			alone = alone && m.alone(&h.Versions[end])
 		}
-		if now := newest(h.Versions[start:end]); alone && now != nil && !now.Removed {
-			do(now)
+		if alone {
+			do(h.Versions[start:end])
 		}
 		start = end
 	}
 }
 
-// tombstone is a record that says of v that it is gone. Of an object that is read
-// again it stands for the row that gave v, of a snapshot for no row.
+// unsaid is what a row without any fact of its visit leaves unsaid.
+const unsaid = study.UnsaidActual | study.UnsaidPlanned | study.UnsaidDeclared | study.UnsaidReason
+
+// tombstone is a record that says of v that it is gone; no row says so.
 func (m *removal) tombstone(h *study.History, v *study.VersionRef) study.Record {
 	r := study.Record{Participant: h.Participant.ID, Form: v.Key.Form, Occurrence: v.Key.Occurrence, Removed: true, Landed: m.landed,
 		Entered: study.NoDate, Withdrawn: study.NoDate, Consented: study.NoDate, StatusOn: study.NoDate,
 		Answers: blank(&m.study.Forms[v.Key.Form]), Visit: study.VisitRef{Type: -1}}
-	if m.landed > 0 {
-		r.Ordinal = v.Ordinal
-	}
 	if v.Key.VisitNo > 0 {
 		r.Visit.Key = keyOf(h, v.Key.VisitNo)
-		r.Visit.Unsaid = study.UnsaidActual | study.UnsaidPlanned | study.UnsaidDeclared | study.UnsaidReason
+		r.Visit.Unsaid = unsaid
 	}
 	return r
 }
@@ -155,13 +202,13 @@ func keyOf(h *study.History, no int32) string {
 	return h.Visits[i].Key
 }
 
-// check refuses an object from which more is missing than its source allows.
+// check refuses a snapshot from which more is missing than its source allows.
 func (m *removal) check() error {
-	if m == nil || m.limit == 0 || float64(m.gone) <= m.limit*float64(m.live) {
+	if m == nil || m.landed > 0 || float64(m.gone) <= m.limit*float64(m.live) {
 		return nil
 	}
 	return &study.Error{Code: "snapshot.too_many_removed", Exit: study.ExitBlocked,
 		Op: fmt.Sprintf("an object of source %s lacks %d of %d records that were there; nothing of it was recorded", m.source, m.gone, m.live),
-		Hint: "check that the export is whole (filters, rights, a cut file); if so many were removed at the source, raise snapshot.max_removed for this run, " +
-			"and if objects do not hold everything, set snapshot: incremental"}
+		Hint: "check that the export is whole (filters, rights, a cut file); if so many were removed at the source, raise max_removed there for one run, " +
+			"and if its objects do not hold everything, set snapshot: incremental"}
 }

@@ -46,8 +46,10 @@ func (r *renames) prepare(ctx context.Context, tx Ingest, m *removal, d *door) e
 		for i := range histories {
 			h := &histories[i]
 			var lines []string
-			m.each(h, func(v *study.VersionRef) {
-				lines = append(lines, line(v.Key.Form, keyOf(h, v.Key.VisitNo), v.Key.Occurrence, v.Hash))
+			m.each(h, func(versions []study.VersionRef) {
+				if v := newest(versions); v != nil && !v.Removed {
+					lines = append(lines, line(v.Key.Form, keyOf(h, v.Key.VisitNo), v.Key.Occurrence, v.Hash))
+				}
 			})
 			at := digest(lines)
 			r.vanished[at] = append(r.vanished[at], h.Participant.ID)
@@ -112,12 +114,9 @@ func holdAll(h *study.History, news []study.Record, v *study.Judgement) {
 			v.Holds = append(v.Holds, study.Hold{Key: k, Code: study.IdentityConflict})
 		}
 	}
-	inOrder(h.Versions)
-	for start, end := 0, 0; start < len(h.Versions); start = end {
-		for end = start; end < len(h.Versions) && h.Versions[end].Key == h.Versions[start].Key; {
-			end++
-		}
-		if now := newest(h.Versions[start:end]); now != nil && !now.Removed {
+	of := versionsByKey(h.Versions)
+	for i := range h.Versions {
+		if now := newest(of(h.Versions[i].Key)); now != nil && !now.Removed {
 			hold(now.Key)
 		}
 	}

@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
+	"slices"
 
 	"longitude/study"
 )
@@ -11,10 +13,11 @@ import (
 // Replay reads objects again that were recorded before, from landing and with
 // today's mapping, each as a new generation in its old place in the order of
 // landing: what landed later is not overtaken. Versions are added where the
-// outcome differs; records that this object alone ever gave and that no longer
-// come out of it are removed, whatever share they are, except those whose rows are
-// refused now. An object that was put aside is read like any other; one that
-// cannot be read stays as it is.
+// outcome differs; records that these objects alone ever gave and that no longer
+// come out of them are removed, whatever share they are, except those whose rows
+// are refused now. What one object gives no more and another did is said again by
+// reading them once more. An object that was put aside is read like any other; one
+// that cannot be read stays as it is.
 //
 // A generation is recorded only if something of it differs from what is stored,
 // or what it quarantines from what the generation before did: replaying twice adds
@@ -31,37 +34,69 @@ func (in *Ingester) Replay(ctx context.Context, f *Feed, objects []study.LandedO
 	}
 	out := Outcome{Run: run}
 	started := in.Now()
+	objects = slices.SortedFunc(slices.Values(objects), func(a, b study.LandedObject) int { return cmp.Compare(b.Batch, a.Batch) })
+	shared, err := in.replay(ctx, f, objects, &out, trigger)
+	if err == nil && shared && len(objects) > 1 {
+		second := Outcome{Run: run}
+		_, err = in.replay(ctx, f, objects, &second, trigger)
+		out.Objects += second.Objects
+		out.Counts.Add(second.Counts)
+	}
+	return out, in.finish(ctx, "replay", f.Study.Name, f.Config.Name, &out, started, err)
+}
+
+// replay reads each object once. shared says that something went which another of
+// them may have to say again.
+func (in *Ingester) replay(ctx context.Context, f *Feed, objects []study.LandedObject, out *Outcome, actor string) (shared bool, err error) {
+	all, err := in.Store.Objects(ctx, f.Config.Name, false)
+	if err != nil {
+		return false, err
+	}
+	together, last, facts := map[int64]bool{}, int64(0), newTold()
+	for _, o := range objects {
+		together[o.Batch] = true
+	}
+	for _, o := range all {
+		if !together[o.Batch] {
+			last = max(last, o.Batch)
+		}
+	}
 	err = in.retrying(ctx, f.Config.Retry, func() error {
 		for len(objects) > 0 {
-			done, err := in.readAgain(ctx, f, objects[0], run, trigger)
+			o := objects[0]
+			r := &reading{feed: f, object: o.Object, item: o.Item, origin: o.Batch, together: together, facts: facts, overtaken: o.Batch < last}
+			done, err := in.readAgain(ctx, r, o.Latest, out.Run, actor)
 			if err != nil {
 				return err
 			}
 			study.Reached(study.PointAfterCommit)
-			in.tell(f, &out, done)
+			in.tell(f, out, done)
+			shared = shared || done.shared
+			facts.turn()
 			objects = objects[1:] // a retry carries on behind it
 		}
 		return nil
 	})
-	return out, in.finish(ctx, "replay", f.Study.Name, f.Config.Name, &out, started, err)
+	return shared, err
 }
 
-// readAgain records one object as it reads today.
-func (in *Ingester) readAgain(ctx context.Context, f *Feed, o study.LandedObject, run int64, actor string) (recorded, error) {
-	b := in.batch(f, o.Object, run, actor)
-	b.Item, b.Origin = o.Item, o.Batch
-	done, err := in.transact(ctx, f, func(tx Ingest) (recorded, error) {
-		r := &reading{feed: f, tx: tx, object: o.Object, item: o.Item, asOf: b.AsOf, origin: o.Batch}
+// readAgain records one object as it reads today; latest is the batch that last
+// read it.
+func (in *Ingester) readAgain(ctx context.Context, r *reading, latest, run int64, actor string) (recorded, error) {
+	b := in.batch(r.feed, r.object, run, actor)
+	b.Item, b.Origin, r.asOf = r.item, r.origin, b.AsOf
+	done, err := in.transact(ctx, r.feed, func(tx Ingest) (recorded, error) {
+		r.tx = tx
 		if err := in.fill(ctx, r); err != nil {
 			return recorded{}, err
 		}
 		if !r.changed {
-			before, err := tx.Refused(ctx, o.Latest)
+			before, err := tx.Refused(ctx, latest)
 			if err != nil || maps.Equal(before, r.refused()) {
 				return recorded{known: true, nothing: true}, err
 			}
 		}
-		return recorded{counts: r.counts}, r.close(ctx, b)
+		return recorded{counts: r.counts, shared: r.shared}, r.close(ctx, b)
 	})
 	var unread *unread
 	if errors.As(err, &unread) {

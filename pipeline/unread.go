@@ -20,6 +20,7 @@ type unread struct {
 }
 
 func (u *unread) Error() string { return u.why.Error() }
+func (u *unread) Unwrap() error { return u.why }
 
 // ruleUnreadable is the rule of an object that its format or mapping cannot read
 // at all; the field is the code of the error.

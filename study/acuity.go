@@ -49,7 +49,7 @@ var OffChart = []ChoiceItem{
 // Snellen fraction, an off-chart code; a bare number is refused, because 1 is
 // poor vision in logMAR, perfect vision in decimal and nearly none in letters.
 func ParseAcuity(text, scale string) (VisualAcuity, bool) {
-	if len(text) > 20 {
+	if len(text) > longestAcuity {
 		return VisualAcuity{}, false // not a reading, whatever the scale
 	}
 	if isOffChart(text) {
@@ -138,9 +138,15 @@ func positiveDecimal(s string) (float64, bool) {
 	return v, ok && v > 0
 }
 
+// The longest number of a reading, and the longest reading: a packed fraction.
+const (
+	longestNumber = 12
+	longestAcuity = len(AcuitySnellen) + len(":/") + 2*longestNumber
+)
+
 // plainDecimal reads digits with at most one point inside: no sign, no exponent.
 func plainDecimal(s string) (float64, bool) {
-	if s == "" || len(s) > 12 || s[0] == '.' || s[len(s)-1] == '.' {
+	if s == "" || len(s) > longestNumber || s[0] == '.' || s[len(s)-1] == '.' {
 		return 0, false
 	}
 	for i := range len(s) {

@@ -26,6 +26,9 @@ func TestParseAcuity(t *testing.T) {
 		{"20/40", "snellen", "snellen:20/40", math.Log10(2), 70},
 		{"6/12", "snellen", "snellen:6/12", math.Log10(2), 70},
 		{"6/7.5", "", "snellen:6/7.5", math.Log10(1.25), 80},
+		{"20/40.00000000", "snellen", "snellen:20/40.00000000", math.Log10(2), 70},
+		{"123456789.25/123456789.25", "snellen", "snellen:123456789.25/123456789.25", 0, 85},
+		{"1234567890.25/1", "snellen", "", 0, 0},
 		{"20/2000", "snellen", "snellen:20/2000", 2, -1},
 		{"20/0", "snellen", "", 0, 0},
 		{"20", "snellen", "", 0, 0},
@@ -88,7 +91,7 @@ func TestAcuityLettersRoundTrip(t *testing.T) {
 }
 
 func FuzzParseAcuity(f *testing.F) {
-	for _, s := range []string{"44", "20/40", "0.30", "-0.1", "CF", "etdrs:44", "off:LP", "6/7.5", "1e309", "٣"} {
+	for _, s := range []string{"44", "20/40", "0.30", "-0.1", "CF", "etdrs:44", "off:LP", "6/7.5", "123456789.25/123456789.25", "1e309", "٣"} {
 		f.Add(s, "etdrs_letters")
 		f.Add(s, "")
 		f.Add(s, "decimal")

@@ -32,6 +32,10 @@ const (
 	SealedMark     = "\x1a"
 )
 
+// NotAsked is the reason of a field whose column the object does not have. It is
+// no part of what a record says: there was no place to say anything.
+const NotAsked = "not_asked"
+
 // Missing reasons: a closed list (analysts.md §4). The empty reason means the
 // source gave neither a value nor a reason.
 var MissingReasons = []ChoiceItem{
@@ -39,7 +43,7 @@ var MissingReasons = []ChoiceItem{
 	{"not_applicable", "Not applicable (skip logic)"},
 	{"unknown", "Asked but unknown"},
 	{"refused", "Participant refused"},
-	{"not_asked", "Not on this version of the form"},
+	{NotAsked, "Not on this version of the form"},
 	{"illegible", "Illegible at source"},
 	{"below_lod", "Below limit of detection"},
 	{"above_lod", "Above limit of detection"},

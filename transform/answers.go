@@ -41,7 +41,8 @@ func (m *Mapper) ownOccurrence(f *formMap, row [][]byte, at *place, out *Mapped)
 	if f.repeats < 0 || f.occurrence.mapped {
 		return nil
 	}
-	field, rule := &f.fields[f.repeats], ""
+	field := &f.fields[f.repeats]
+	var rule string
 	text, _ := field.pick.take(row)
 	switch {
 	case field.pick.failed():
@@ -88,11 +89,12 @@ func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Map
 		out.Counts.Quarantined++
 		return
 	}
-	d := study.Draft{Ordinal: at.ordinal, Line: at.line, Identity: t.identity, Site: t.site,
+	out.Drafts = append(out.Drafts, study.Draft{Ordinal: at.ordinal, Line: at.line, Identity: t.identity, Site: t.site,
 		Form: f.index, Occurrence: occurrence, Visit: study.VisitRef{Type: -1},
 		Modified: t.modified, Entered: t.entered, Withdrawn: t.withdrawn, Consented: study.NoDate,
 		Status: t.status, StatusOn: t.statusOn, Change: t.change, Removed: t.removed,
-		Answers: string(r.answers), Missing: m.texts.intern(r.missing), Findings: m.texts.intern(r.findings)}
+		Answers: string(r.answers), Missing: m.texts.intern(r.missing), Findings: m.texts.intern(r.findings)})
+	d := &out.Drafts[len(out.Drafts)-1]
 	if !f.form.Log {
 		d.Visit = t.visit
 		r.seal(study.PrivateReason, t.reason)
@@ -111,7 +113,6 @@ func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Map
 	if m.keepRaw || f.pivot != nil { // of a long table the rows may be gone when door 1 refuses them
 		d.Raw = at.keep()
 	}
-	out.Drafts = append(out.Drafts, d)
 }
 
 // factsOf is what the record tells of the participant: exact dates of events,

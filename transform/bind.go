@@ -11,9 +11,6 @@ import (
 	"longitude/study"
 )
 
-// reasonNotAsked is why a field is missing whose column the object does not have.
-const reasonNotAsked = "not_asked"
-
 // each hands on the picks of a row with their keys in the mapping.
 func (r *rowMap) each(do func(key string, p *pick)) {
 	for _, of := range []struct {

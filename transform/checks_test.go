@@ -11,19 +11,20 @@ func checkForm(expr string) *study.Form {
 	return &study.Form{Name: "va", Fields: []study.Field{
 		{Name: "method", Type: study.Choice}, {Name: "iop", Type: study.Decimal}, {Name: "n", Type: study.Integer},
 		{Name: "dilated", Type: study.Boolean}, {Name: "on", Type: study.DateType}, {Name: "fluid", Type: study.Choices},
+		{Name: "sight", Type: study.Acuity},
 	}, Checks: []study.Check{{Name: "c", Expr: expr, Severity: study.Flag}}}
 }
 
 func TestChecks(t *testing.T) {
-	full := []string{"ETDRS", "15.5", "3", "true", "2026-02-01", "irf,srf"}
-	none := []string{"", "", "", "", "", ""}
+	full := []string{"ETDRS", "15.5", "3", "true", "2026-02-01", "irf,srf", "snellen:20/40"}
+	none := []string{"", "", "", "", "", "", ""}
 	for _, c := range []struct {
 		expr   string
 		values []string
 		want   bool
 	}{
 		{"method == null || iop != null", full, true},
-		{"method == null || iop != null", []string{"ETDRS", "", "", "", "", ""}, false},
+		{"method == null || iop != null", []string{"ETDRS", "", "", "", "", "", ""}, false},
 		{"method == null || iop != null", none, true},
 		{"method == nil or iop > n", full, true},
 		{"iop < 10", full, false},
@@ -38,6 +39,13 @@ func TestChecks(t *testing.T) {
 		{"len(fluid) == 2", full, true},
 		{"n % 2 == 1", full, false}, // a float: cannot be evaluated although nothing is missing
 		{"all(1..100000, # > 0)", full, false},
+		{"letters(sight) == 70", full, true},
+		{"letters(sight) > 70", full, false},
+		{"logmar(sight) > 0.3 && logmar(sight) < 0.302", full, true},
+		{"letters(sight) > 70", none, true},
+		{"letters(sight) > 70", []string{"", "", "", "", "", "", "off:CF"}, true}, // no letters off the chart
+		{"letters(sight) != null", []string{"", "", "", "", "", "", "off:CF"}, false},
+		{"letters(method) == null", full, true}, // not an acuity
 	} {
 		form := checkForm(c.expr)
 		compiled, problem := compileCheck(form, form.Checks[0])

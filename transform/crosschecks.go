@@ -2,6 +2,7 @@ package transform
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -126,8 +127,8 @@ func fieldsOf(program *vm.Program, isForm func(string) bool) (fields []string, p
 	members := formMembers{isForm: isForm, read: map[string]bool{}, whole: map[string]int{}}
 	node := program.Node()
 	ast.Walk(&node, &members)
-	for form, n := range members.whole {
-		if n > 0 {
+	for _, form := range slices.Sorted(maps.Keys(members.whole)) {
+		if members.whole[form] > 0 {
 			return nil, form + " is a form: name one of its fields, " + form + ".FIELD"
 		}
 	}

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -86,7 +87,7 @@ func findings(checks *CrossChecks, visits []study.Visit, records []study.Current
 		if d.Code != study.CheckFailed || d.Kind != study.IsFinding || d.State != study.Open {
 			got = append(got, "not a finding")
 		}
-		got = append(got, string('0'+rune(d.VisitNo))+" "+d.Detail)
+		got = append(got, fmt.Sprint(d.VisitNo)+" "+d.Detail)
 	})
 	return strings.Join(got, "; ")
 }

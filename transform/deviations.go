@@ -177,7 +177,8 @@ func (f *expectedForm) absent(records []filed, missing []string) []string {
 
 // judgeOrder raises visit_order where a visit happened before the one that is
 // due before it. Comparing neighbours is enough to find every disorder, and one
-// wrong date then makes one finding.
+// wrong date then makes one finding. Where a partial date may be before or after,
+// the visit due before that is compared.
 func (j *judging) judgeOrder() {
 	var room [32]*study.Visit
 	visits := room[:0]
@@ -189,9 +190,15 @@ func (j *judging) judgeOrder() {
 	slices.SortStableFunc(visits, func(a, b *study.Visit) int {
 		return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Actual.First(), b.Actual.First()))
 	})
-	for i := 1; i < len(visits); i++ {
-		u, v := visits[i-1], visits[i]
-		if u.Due < v.Due && v.Actual.Last() < u.Actual.First() {
+	for i, v := range visits {
+		k := i - 1
+		for k > 0 && visits[k].Actual.Last() > v.Actual.First() && visits[k].Actual.First() <= v.Actual.Last() {
+			k--
+		}
+		if k < 0 {
+			continue
+		}
+		if u := visits[k]; u.Due < v.Due && v.Actual.Last() < u.Actual.First() {
 			j.raise(study.VisitOrder, v, "", j.on(v.Actual)+" before "+j.study.Visits[u.Type].Name+" on "+j.on(u.Actual))
 		}
 	}
@@ -260,7 +267,8 @@ func (j *judging) mustWait(code string, f *filed, at study.PartialDate) bool {
 	case study.ConsentMissing:
 		return j.consent >= 0 && form != j.consent && (!p.Consented.Known() || at.Known() && at.Last() < p.Consented)
 	case study.AfterWithdrawal:
-		return p.Withdrawn.Known() && at.Known() && at.First() > p.Withdrawn
+		left := j.left()
+		return left.Known() && at.Known() && at.First() > left
 	}
 	return false
 }
@@ -271,7 +279,7 @@ func (j *judging) whyWait(code string, at study.PartialDate) string {
 	case code == study.UnknownParticipant:
 		return "not enrolled"
 	case code == study.AfterWithdrawal:
-		return "collected " + j.on(at) + ", withdrawn " + p.Withdrawn.String()
+		return "collected " + j.on(at) + ", withdrawn " + j.left().String()
 	case !p.Consented.Known():
 		return "no consent"
 	}

@@ -173,7 +173,7 @@ func TestDriftsOfAPublishedFile(t *testing.T) {
 }
 
 func shapeOfFile(t *testing.T, file string) study.Shape {
-	f, err := os.Open(file) //nolint:gosec // a published file
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}

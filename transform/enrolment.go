@@ -17,7 +17,7 @@ func (j *judging) enrol() {
 			p.Site = site
 		}
 	}
-	if j.withdrawn >= 0 {
+	if j.withdrawn >= 0 && (!p.Withdrawn.Known() || !j.stale(j.withdrawn)) {
 		p.Withdrawn = j.news[j.withdrawn].Withdrawn
 	}
 	if j.status >= 0 && (p.Status == "" || !j.stale(j.status)) {
@@ -152,6 +152,16 @@ func (j *judging) consented() study.Date {
 		first = first && f.version < 0
 	}
 	return date
+}
+
+// left is the day of withdrawal from follow-up: the one told, or that since which
+// the participant's status says so, whichever is earlier.
+func (j *judging) left() study.Date {
+	p := &j.out.Participant
+	if p.Status == study.Withdrew {
+		return earlier(p.Withdrawn, p.StatusOn)
+	}
+	return p.Withdrawn
 }
 
 // end says whether participation has ended, and on which day: that of withdrawal,

@@ -104,9 +104,16 @@ func keep(h study.History, news []study.Record, j study.Judgement) study.History
 	}
 	slices.SortFunc(h.Deviations, compareDeviations)
 	h.Versions = slices.Clone(h.Versions)
-	landed := int64(1)
-	for _, v := range h.Versions {
-		landed = max(landed, v.Landed+1)
+	landed, last, head := int64(1), map[study.RecordKey]int{}, map[study.RecordKey]int{}
+	note := func(i int) {
+		v := &h.Versions[i]
+		if last[v.Key] = i; !v.Late {
+			head[v.Key] = i
+		}
+	}
+	for i := range h.Versions {
+		landed = max(landed, h.Versions[i].Landed+1)
+		note(i)
 	}
 	for i, n := range news {
 		if j.Blocked[i] != "" {
@@ -117,19 +124,18 @@ func keep(h study.History, news []study.Record, j study.Judgement) study.History
 		if n.Landed > 0 {
 			v.Landed = n.Landed
 		}
-		repeat := false
-		for _, old := range h.Versions {
-			if old.Key == v.Key {
-				v.Version = old.Version + 1
-				if !old.Late {
-					v.Late = !v.Order().Replaces(old.Order())
-					repeat = n.Hash != [16]byte{} && n.Hash == old.Hash && n.Modified.Equal(old.Modified) && n.Removed == old.Removed
-				}
+		if k, stored := last[v.Key]; stored {
+			v.Version = h.Versions[k].Version + 1
+		}
+		if k, stored := head[v.Key]; stored {
+			old := &h.Versions[k]
+			if n.Hash != [16]byte{} && n.Hash == old.Hash && n.Modified.Equal(old.Modified) && n.Removed == old.Removed {
+				continue // nothing new
 			}
+			v.Late = !v.Order().Replaces(old.Order())
 		}
-		if !repeat {
-			h.Versions = append(h.Versions, v)
-		}
+		h.Versions = append(h.Versions, v)
+		note(len(h.Versions) - 1)
 	}
 	slices.SortStableFunc(h.Versions, func(a, b study.VersionRef) int {
 		return cmp.Or(cmp.Compare(a.Key.Form, b.Key.Form), cmp.Compare(a.Key.VisitNo, b.Key.VisitNo),

@@ -77,9 +77,36 @@ func randomVisit(rng *rand.Rand, s *study.Study, i int, start study.Date) (recor
 	return records
 }
 
+// vary gives visit types of s conventions of their own, reach, freedom and chains
+// of anchors, and half of the time an amendment.
+func vary(rng *rand.Rand, s *study.Study) {
+	change := func(v *study.VisitType, days int) {
+		v.Days = []study.DayConvention{"", study.Elapsed, study.CDISC}[rng.IntN(3)]
+		v.MaxDays, v.Required, v.Day = rng.IntN(2)*rng.IntN(40), rng.IntN(4) > 0, v.Day+days
+	}
+	for i := 1; i < len(s.Visits); i++ {
+		change(&s.Visits[i], 0)
+	}
+	if rng.IntN(3) == 0 {
+		s.Visits[3].Anchor, s.Visits[3].Day = "month_1", 150
+	}
+	if rng.IntN(2) == 0 {
+		return
+	}
+	amendment := study.ProtocolVersion{Version: "2", Effective: study.Date(rng.IntN(30000)), Visits: slices.Clone(s.Visits)}
+	if rng.IntN(2) == 0 {
+		amendment.Sites = map[string]study.Date{"": study.NoDate, "north": amendment.Effective + 30}
+	}
+	for i := 1; i < len(s.Visits); i++ {
+		change(&amendment.Visits[i], rng.IntN(20)-10)
+		amendment.Visits[i].Absent = rng.IntN(6) == 0
+	}
+	s.Versions = []study.ProtocolVersion{{Version: "1", Effective: study.NoDate, Visits: slices.Clone(s.Visits)}, amendment}
+}
+
 // eachLife runs check on thousands of random lives, under every policy.
 func eachLife(t *testing.T, check func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date)) {
-	for seed := range uint64(3000) {
+	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		s := consenting()
 		if rng.IntN(2) == 0 {
@@ -87,6 +114,7 @@ func eachLife(t *testing.T, check func(t *testing.T, rng *rand.Rand, s *study.St
 		}
 		s.Deviations.VisitOutOfWindow = []string{"accept", policyRequireReason, policyBlock}[rng.IntN(3)]
 		s.Days = []study.DayConvention{study.Elapsed, study.CDISC}[rng.IntN(2)]
+		vary(rng, s)
 		records := random(rng, s)
 		check(t, rng, s, records, study.Date(rng.IntN(30400)))
 		if t.Failed() {
@@ -152,8 +180,9 @@ func TestDeliveriesAddUp(t *testing.T) {
 		cut := rng.IntN(len(records) + 1)
 		_, once := settled(s, asOf, records)
 		_, twice := settled(s, asOf, records[:cut], records[cut:])
-		if a, b := outcome(once), outcome(twice); !reflect.DeepEqual(a, b) {
-			t.Errorf("cut at %d:\n%v\n%v", cut, a, b)
+		_, singly := settled(s, asOf, slices.Collect(slices.Chunk(records, 1))...)
+		if a, b, c := outcome(once), outcome(twice), outcome(singly); !reflect.DeepEqual(a, b) || !reflect.DeepEqual(a, c) {
+			t.Errorf("at once, cut at %d, one by one:\n%v\n%v\n%v", cut, a, b, c)
 		}
 	})
 }
@@ -201,6 +230,9 @@ func TestShiftKeepsVerdicts(t *testing.T) {
 		return d + by
 	}
 	eachLife(t, func(t *testing.T, _ *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		if len(s.Versions) > 0 {
+			return // an amendment has its day
+		}
 		moved := slices.Clone(records)
 		for i := range moved {
 			r := &moved[i]
@@ -253,4 +285,89 @@ func TestJudgementIsWellFormed(t *testing.T) {
 			}
 		}
 	})
+}
+
+// eventful makes a life in which everything else happens too: removals, rows read
+// again, changes without reasons, transfers, statuses, contradictions of identity.
+func eventful(rng *rand.Rand, s *study.Study, records []study.Record) [][]study.Record {
+	statuses := []study.ParticipantStatus{study.Screening, study.ScreenFailure, study.Enrolled, study.Finished, study.Withdrew, study.Lost, study.Died}
+	for range rng.IntN(4) {
+		key := "injection/" + string(rune('1'+rng.IntN(3)))
+		records = append(records, row(key, imagingForm, study.ExactDate(study.Date(rng.IntN(30000)))))
+	}
+	var out [][]study.Record
+	for range 3 + rng.IntN(5) {
+		var news []study.Record
+		for _, r := range records {
+			if rng.IntN(2) == 0 {
+				continue
+			}
+			r.Hash, r.Change, r.Removed = [16]byte{byte(rng.IntN(3))}, study.ChangeReason(rng.IntN(3)), rng.IntN(5) == 0
+			r.Landed, r.StatusOn = int64(rng.IntN(2)*rng.IntN(4)), study.NoDate
+			r.Site = []string{"", "", "north", "south"}[rng.IntN(4)]
+			if rng.IntN(10) == 0 {
+				r.Status = statuses[rng.IntN(len(statuses))]
+				if at := r.Visit.Actual; at.Known() && rng.IntN(2) == 0 {
+					r.StatusOn = at.First()
+				}
+			}
+			if (r.Form == imagingForm || r.Form == eventForm) && rng.IntN(2) == 0 {
+				fact := rng.IntN(2) * 2
+				if r.Form == eventForm {
+					fact++
+				}
+				r.Facts = []study.Fact{{Index: fact, Value: [...]string{"F", "f", "1950", "2001-03", "M"}[rng.IntN(4)+rng.IntN(2)]}}
+			}
+			news = append(news, r)
+		}
+		rng.Shuffle(len(news), func(i, k int) { news[i], news[k] = news[k], news[i] })
+		out = append(out, news)
+	}
+	return out
+}
+
+// Whatever is delivered, nothing panics, every visit has one status and every
+// record one answer, and judging the outcome again changes nothing.
+func TestEventfulLives(t *testing.T) {
+	statuses := []study.VisitStatus{study.Scheduled, study.Completed, study.Missed, study.NotDone, study.Unscheduled, study.Cancelled}
+	total := 0
+	eachLife(t, func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		identifying(s)
+		repeating := study.VisitType{Name: "injection", Repeats: true}
+		s.Visits = append(s.Visits, repeating)
+		for k := range s.Versions {
+			s.Versions[k].Visits = append(s.Versions[k].Visits, repeating)
+		}
+		rules, h := NewRules(s), newcomer()
+		for _, news := range append(eventful(rng, s, records), nil) {
+			h.Locks = nil
+			if rng.IntN(4) == 0 {
+				h.Locks = []study.Lock{{ID: 1, Visit: []string{"", "baseline", "month_1", "injection"}[rng.IntN(4)]}}
+			}
+			j := rules.Judge(h, news, asOf)
+			h = keep(h, news, j)
+			total++
+			for i, v := range j.Visits {
+				if !slices.Contains(statuses, v.Status) || v.No != int32(i)+1 {
+					t.Errorf("visit %d: %+v", i, v)
+				}
+			}
+			if len(j.VisitNo) != len(news) || len(j.Blocked) != len(news) {
+				t.Error("not one answer per record")
+			}
+			if !slices.IsSortedFunc(j.Deviations, compareDeviations) || len(slices.CompactFunc(slices.Clone(j.Deviations), func(a, b study.Deviation) bool { return a.DeviationKey == b.DeviationKey })) != len(j.Deviations) {
+				t.Errorf("deviations %+v", j.Deviations)
+			}
+		}
+		again := rules.Judge(h, nil, asOf)
+		if !reflect.DeepEqual(again.Visits, h.Visits) || !slices.Equal(again.Holds, h.Holds) || again.Participant != h.Participant {
+			t.Errorf("judged again it differs:\n%+v\n%+v", h, again)
+		}
+		if got := keep(h, nil, again).Deviations; !slices.Equal(got, h.Deviations) {
+			t.Errorf("deviations changed:\n%+v\n%+v", h.Deviations, got)
+		}
+	})
+	if total < 10_000 && !t.Failed() {
+		t.Errorf("only %d deliveries", total)
+	}
 }

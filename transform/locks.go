@@ -33,11 +33,18 @@ func (j *judging) lock() {
 }
 
 // lockPlaced refuses what only placement shows to be locked: a new record of a
-// visit placed by date, and a row that would move the date of a locked visit. It
-// reports whether there was any.
+// visit placed by date, a row that would move the date of a locked visit, and one
+// that would change where a locked participant stands. It reports whether there
+// was any.
 func (j *judging) lockPlaced() (any bool) {
 	if j.locked == nil {
 		return false
+	}
+	refuse := func(row int, l int64) { j.out.Blocked[row], j.locked[row], any = study.EditedAfterLock, l, true }
+	if l := j.lockOn(-1); l > 0 {
+		for _, row := range j.restanding() {
+			refuse(row, l)
+		}
 	}
 	for i, no := range j.out.VisitNo {
 		if no == 0 || j.out.Blocked[i] != "" {
@@ -47,14 +54,30 @@ func (j *judging) lockPlaced() (any bool) {
 		v := &j.out.Visits[at]
 		l, moved := earliest(j.lockOn(-1), j.lockOn(v.Type)), false
 		if at < len(j.prior.Visits) { // stored visits come first
-			before := &j.prior.Visits[at]
-			l, moved = earliest(l, j.lockOn(before.Type)), moves(n, before, v)
+			moved = moves(n, &j.prior.Visits[at], v)
 		}
 		if l > 0 && (moved || j.changesStored(n, j.keyOf(i))) {
-			j.out.Blocked[i], j.locked[i], any = study.EditedAfterLock, l, true
+			refuse(i, l)
 		}
 	}
 	return any
+}
+
+// restanding are the new rows for which the participant stands otherwise than
+// before: what a row says of that is no part of its record's content.
+func (j *judging) restanding() (rows []int) {
+	p, was := &j.out.Participant, &j.prior.Participant
+	left := p.Withdrawn != was.Withdrawn
+	if j.site >= 0 && p.Site != was.Site {
+		rows = append(rows, j.site)
+	}
+	if j.withdrawn >= 0 && left {
+		rows = append(rows, j.withdrawn)
+	}
+	if j.status >= 0 && (left || p.Status != was.Status || p.StatusOn != was.StatusOn) {
+		rows = append(rows, j.status)
+	}
+	return rows
 }
 
 // moves reports whether the row is why the dates of a stored visit changed.

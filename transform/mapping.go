@@ -21,8 +21,10 @@ type Mapper struct {
 	computed  []*pick    // every pick with an expression
 	deciding  []deciding // those of them that decide what a row feeds
 	facts     [][]fact   // by form: what its fields tell of the participant
-	identity  string
-	modified  memory[instant]
+	identity  string     // told last, as is the site
+	site      string
+	told      told    // by the row being mapped
+	modified  instant // read last: rows of one visit mostly share it
 	texts     texts
 	checker   checker
 	record    record
@@ -41,8 +43,9 @@ type fact struct{ index, field int }
 
 // instant is what a text was read as; ok false = none.
 type instant struct {
-	at time.Time
-	ok bool
+	text []byte
+	at   time.Time
+	ok   bool
 }
 
 // rowMap says what every row tells, whatever its forms.
@@ -357,7 +360,8 @@ func (m *Mapper) mapRow(row [][]byte, at *place, out *Mapped) {
 		out.Counts.Ignored++
 		return
 	}
-	told, fault := m.tell(row, visits)
+	told := &m.told
+	fault := m.tell(row, visits, told)
 	at.site = told.site
 	if fault.rule == "" && pivots {
 		fault.rule = m.follows(told.identity, out)
@@ -371,9 +375,9 @@ func (m *Mapper) mapRow(row [][]byte, at *place, out *Mapped) {
 		switch f := &m.forms[i]; {
 		case !f.fed:
 		case f.pivot != nil:
-			m.gather(f, row, &told, at, out)
+			m.gather(f, row, told, at, out)
 		default:
-			m.mapForm(f, row, &told, at, out)
+			m.mapForm(f, row, told, at, out)
 		}
 	}
 }

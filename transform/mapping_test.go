@@ -421,6 +421,9 @@ func fuzzed(t testing.TB, m *Mapper, s *study.Study, columns int, data []byte) {
 			if form.Fields[i].Sealed() && a != study.SealedMark && a != study.MissingMark {
 				t.Fatalf("sealed field %s holds %q", form.Fields[i].Name, a)
 			}
+			if d.Removed && a != study.MissingMark {
+				t.Fatalf("a removed record says %q of %s", a, form.Fields[i].Name)
+			}
 			if a == "" {
 				t.Fatalf("field %s holds an empty text, which is no value", form.Fields[i].Name)
 			}
@@ -434,9 +437,23 @@ func fuzzed(t testing.TB, m *Mapper, s *study.Study, columns int, data []byte) {
 var fuzzColumns = []string{"PID", "SITE", "FORM", "VISIT", "DATE", "PLANNED", "BASE", "REASON", "MODIFIED", "ENTERED", "AUTHOR", "WITHDRAWN",
 	"EYE", "VA", "IOP", "NOTES", "DONE", "CONSENT", "AE_ID", "GRADE", "MRN"}
 
+var fuzzWords = []string{"", "", "P1", "va", "va", "ae", "consent", "BL", "01/01/2026", "31/02/2026", "2026-01", "OD", "R", "44", "-1", "CF", "0", "x y",
+	"2026-01-02T03:04:05Z", "é", "\x1f", "\x1e", "1.25", "66"}
+
+// fuzzMapper uses everything that a mapping can say of a row.
 func fuzzMapper(t testing.TB) (*Mapper, *study.Study) {
 	s := testStudy()
-	m, problems := NewMapper(s, testSource())
+	src := testSource()
+	src.Map.Deleted, src.Map.DeletedValues, src.Map.ChangeReason = column("NOTES"), []string{"x y"}, column("REASON")
+	src.Map.Status = study.Pick{Column: "DONE", Values: map[string]string{"1.25": "lost", "44": "who knows"}, Missing: map[string]string{}}
+	for _, word := range fuzzWords {
+		if src.Map.Status.Values[word] == "" {
+			src.Map.Status.Missing[word] = "unknown"
+		}
+	}
+	va := &src.Map.Forms[0]
+	va.Fields[2].Pick.Unit, va.Fields[4].Pick = "factor:1/2", study.Pick{Expr: `num(col("GRADE") ?? "0") > 1`}
+	m, problems := NewMapper(s, src)
 	if problems != nil {
 		t.Fatal(problems)
 	}
@@ -451,9 +468,8 @@ func fuzzMapper(t testing.TB) (*Mapper, *study.Study) {
 func TestRowsAreAccountedFor(t *testing.T) {
 	m, s := fuzzMapper(t)
 	rnd := rand.New(rand.NewPCG(3, 4))
-	words := []string{"", "", "P1", "va", "va", "ae", "consent", "BL", "01/01/2026", "31/02/2026", "2026-01", "OD", "R", "44", "-1", "CF", "0", "x y",
-		"2026-01-02T03:04:05Z", "é", "\x1f", "\x1e", "1.25", "66"}
-	for range 2000 {
+	words := fuzzWords
+	for range 10_000 {
 		var data []string
 		for range rnd.IntN(6) {
 			cells := make([]string, len(fuzzColumns)-rnd.IntN(12)/11)

@@ -20,6 +20,7 @@ type pick struct {
 	expr     *expression // used where there is neither column nor constant
 	problem  string      // with the expression; "" = none
 	mapped   bool
+	plain    bool // a column as it is
 	trim     bool
 	values   map[string][]byte // recoding of source codes
 	missing  map[string]string // source code → missing reason
@@ -42,6 +43,7 @@ func newPick(p study.Pick, mark byte) pick {
 	case p.Expr != "" && !p.Const:
 		b.expr, b.problem = newExpression(p.Expr, mark)
 	}
+	b.plain = p.Column != "" && !p.Trim && len(p.Missing)+len(p.Values) == 0
 	if len(p.Values) > 0 {
 		b.values = make(map[string][]byte, len(p.Values))
 		for code, value := range p.Values {
@@ -63,8 +65,17 @@ func normalKeys(m map[string]string) map[string]string {
 // when there is none, then with the reason if the source codes one.
 func (p *pick) take(row [][]byte) (text []byte, reason string) {
 	switch {
+	case !p.mapped:
+		return nil, ""
 	case p.index == absent:
-		return nil, reasonNotAsked
+		return nil, study.NotAsked
+	case p.plain:
+		if text = row[p.index]; len(text) == 0 {
+			return nil, ""
+		}
+		if isASCII(text) {
+			return text, ""
+		}
 	case p.column != "":
 		text = row[p.index]
 	case p.expr != nil:
@@ -155,8 +166,7 @@ func newLayout(text string) layout {
 // whatever precision.
 func (l layout) date(text string, loc *time.Location) (study.PartialDate, bool) {
 	if l.text != "" && l.precision > 0 {
-		if t, err := time.ParseInLocation(l.text, text, loc); err == nil {
-			day := study.DateOf(t, loc)
+		if day, ok := civil(l.text, text, loc); ok {
 			if !day.Known() { // package time reads the year 0000, the calendar begins with 1
 				return study.PartialDate{}, false
 			}
@@ -173,12 +183,29 @@ func (l layout) day(text string, loc *time.Location) (study.PartialDate, bool) {
 		return d, true
 	}
 	for _, form := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04"} {
-		if t, err := time.ParseInLocation(form, text, loc); err == nil {
-			return study.ExactDate(study.DateOf(t, loc)), true
+		if d, ok := civil(form, text, loc); ok {
+			return study.ExactDate(d), true
 		}
 	}
 	return study.PartialDate{}, false
 }
+
+// civil reads the civil date at loc of a text. Where the text says no offset it is
+// the day written, also in zones where on some days midnight does not exist.
+func civil(form, text string, loc *time.Location) (study.Date, bool) {
+	t, err := time.ParseInLocation(form, text, noOffset)
+	if err != nil {
+		return study.NoDate, false
+	}
+	if t.Location() == noOffset {
+		return study.DateOf(t, noOffset), true
+	}
+	t, err = time.ParseInLocation(form, text, loc) // loc knows the names of its offsets
+	return study.DateOf(t, loc), err == nil
+}
+
+// noOffset marks what was parsed without an offset: no zone has this one.
+var noOffset = time.FixedZone("", 1)
 
 // instant reads a point in time by the layout, in loc where it says no offset,
 // or as RFC 3339.

@@ -11,7 +11,8 @@ import (
 )
 
 // Rules of long tables, in which every row is one value and a record is what the
-// rows of one participant, visit and occurrence say together.
+// rows of one participant, visit and occurrence say together. A row that cannot
+// be read waits in quarantine by itself, and the record is without its value.
 const (
 	rulePivotTwice     = "pivot_twice"     // two rows give the same field of one record: the record is rejected
 	rulePivotScattered = "pivot_scattered" // rows of the participant were seen before, with others between

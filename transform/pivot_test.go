@@ -213,7 +213,7 @@ func TestLongTablesAreAccountedFor(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
 	seen := map[string]bool{}
-	for range 10_000 {
+	for round := range 10_000 {
 		var lines [][]byte
 		who := "P1"
 		for range rng.IntN(12) {
@@ -226,9 +226,11 @@ func TestLongTablesAreAccountedFor(t *testing.T) {
 		}
 		batch := 1 + rng.IntN(5)
 		out := pivoted(t, m, lines, batch)
-		whole := pivoted(t, m, lines, len(lines)+1)
-		if a, b := fmt.Sprint(out.Drafts, out.Rejections, out.Counts), fmt.Sprint(whole.Drafts, whole.Rejections, whole.Counts); a != b {
-			t.Fatalf("in batches of %d\n%s\nat once\n%s", batch, a, b)
+		if round%8 == 0 {
+			whole := pivoted(t, m, lines, len(lines)+1)
+			if a, b := fmt.Sprint(out.Drafts, out.Rejections, out.Counts), fmt.Sprint(whole.Drafts, whole.Rejections, whole.Counts); a != b {
+				t.Fatalf("in batches of %d\n%s\nat once\n%s", batch, a, b)
+			}
 		}
 		for _, r := range out.Rejections {
 			seen[r.Rule] = true

@@ -237,3 +237,64 @@ func TestIdentityConflict(t *testing.T) {
 	step("and comes back", telling(second, 0, "M"), no)
 	step("corrected", telling(second, 0, "F"))
 }
+
+// The number in the evidence is that of the version that was changed, and a
+// delivery that ends where it began changes nothing.
+func TestChangesAreNumbered(t *testing.T) {
+	s, asOf := amd(), date(t, "2026-01-02")
+	patient(s)
+	is := func(content byte) study.Record {
+		return saying(row("baseline", imagingForm, partial(t, "2026-01-01")), content, study.ChangeUnexplained)[0]
+	}
+	h, _ := settled(s, asOf, []study.Record{is(1)})
+	news := []study.Record{is(1), is(2)}
+	j := NewRules(s).Judge(h, news, asOf)
+	d := the(t, j, study.ChangeWithoutReason, study.Open)
+	if d.Evidence != "version 1 changed without a reason" {
+		t.Errorf("evidence %q", d.Evidence)
+	}
+	h = keep(h, news[1:], NewRules(s).Judge(h, news[1:], asOf))
+	h.Explained = []study.Explanation{{DeviationKey: d.DeviationKey, Evidence: d.Evidence}}
+	the(t, NewRules(s).Judge(h, news, asOf), study.ChangeWithoutReason, study.Explained)
+	d = the(t, NewRules(s).Judge(h, []study.Record{is(3)}, asOf), study.ChangeWithoutReason, study.Open)
+	if d.Evidence != "version 2 changed without a reason" {
+		t.Errorf("evidence %q of the next change", d.Evidence)
+	}
+}
+
+// A refused change stays an open matter while any lock covers it.
+func TestAnotherLockTakesOver(t *testing.T) {
+	s, asOf := amd(), date(t, "2026-01-02")
+	patient(s)
+	first := row("baseline", imagingForm, partial(t, "2026-01-01"))
+	h, _ := settled(s, asOf, []study.Record{first})
+	h.Locks = []study.Lock{{ID: 4}}
+	news := saying(first, 2, study.ChangeUnasked)
+	h = keep(h, news, NewRules(s).Judge(h, news, asOf))
+	h.Locks = []study.Lock{{ID: 5, Visit: "baseline"}}
+	if d := the(t, NewRules(s).Judge(h, nil, asOf), study.EditedAfterLock, study.Open); d.Evidence != "arrived under lock 4" {
+		t.Errorf("evidence %q", d.Evidence)
+	}
+	h.Locks = []study.Lock{{ID: 5, Visit: "month_1"}}
+	the(t, NewRules(s).Judge(h, nil, asOf), study.EditedAfterLock, study.Resolved)
+}
+
+// The source's reason for a missed visit explains it whenever the absence is raised.
+func TestReasonForAbsence(t *testing.T) {
+	s, asOf := amd(), date(t, "2026-03-01")
+	patient(s)
+	month1 := func(second int64, on string, reason bool) []study.Record {
+		r := row("month_1", imagingForm, partial(t, on))
+		r.Modified, r.Visit.Reason = time.Unix(second, 0), reason
+		return []study.Record{r}
+	}
+	h, j := settled(s, asOf, seen(t, "baseline", "2026-01-01"), month1(1, "", true))
+	the(t, j, study.VisitMissed, study.Explained)
+	news := month1(2, "2026-01-31", false)
+	j = NewRules(s).Judge(h, news, asOf)
+	the(t, j, study.VisitMissed, study.Resolved)
+	h = keep(h, news, j)
+	news = month1(3, "", true)
+	h = keep(h, news, NewRules(s).Judge(h, news, asOf))
+	the(t, NewRules(s).Judge(h, nil, asOf), study.VisitMissed, study.Explained)
+}

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -42,35 +43,39 @@ var statuses = map[string]study.ParticipantStatus{
 	string(study.Finished): study.Finished, string(study.Withdrew): study.Withdrew, string(study.Lost): study.Lost, string(study.Died): study.Died,
 }
 
+// maxSite is the length of a site's code.
+const maxSite = 32
+
 // tell reads the participant and the facts of a row; visits says whether it
 // feeds a form that belongs to a visit.
-func (m *Mapper) tell(row [][]byte, visits bool) (t told, wrong fault) {
+func (m *Mapper) tell(row [][]byte, visits bool, t *told) fault {
 	r := &m.row
-	t.visit.Type, t.visit.Unsaid = -1, r.unsaid
+	*t = told{visit: study.VisitRef{Type: -1, Unsaid: r.unsaid}}
 	site, _ := r.site.take(row)
-	if t.site = m.texts.intern(site); site != nil && !isCode(site, 32) {
-		return told{}, fault{ruleSite, r.site.name("site")}
+	if site != nil && !isCode(site, maxSite) {
+		return fault{ruleSite, r.site.name("site")}
 	}
+	if string(site) != m.site {
+		m.site = string(site)
+	}
+	t.site = m.site
 	if key := m.undecided(false); key != "" {
-		return t, fault{ruleExpr, key}
+		return fault{ruleExpr, key}
 	}
 	identity, _ := r.participant.take(row)
 	if identity == nil {
-		return t, fault{ruleParticipant, r.participant.name("participant")}
+		return fault{ruleParticipant, r.participant.name("participant")}
 	}
 	if m.identity != string(identity) { // rows of one participant mostly follow each other
 		m.identity = string(identity)
 	}
 	t.identity = m.identity
-	if wrong = m.history(row, &t); wrong.rule != "" {
-		return t, wrong
+	if wrong := m.history(row, t); wrong.rule != "" || !visits {
+		return wrong
 	}
-	if visits {
-		t.reason, _ = r.reason.take(row)
-		t.visit.Reason = t.reason != nil
-		wrong = m.visitOf(row, &t.visit)
-	}
-	return t, wrong
+	t.reason, _ = r.reason.take(row)
+	t.visit.Reason = t.reason != nil
+	return m.visitOf(row, &t.visit)
 }
 
 // history reads when, by whom and why a row was changed, and where its
@@ -78,11 +83,11 @@ func (m *Mapper) tell(row [][]byte, visits bool) (t told, wrong fault) {
 func (m *Mapper) history(row [][]byte, t *told) fault {
 	r := &m.row
 	if text, _ := r.modified.take(row); text != nil {
-		read := m.modified.recall(text, func(s string) instant {
-			at, ok := r.modified.layout.instant([]byte(s), m.loc)
-			return instant{at.Truncate(time.Microsecond), ok}
-		})
-		if t.modified = read.at; !read.ok {
+		if !bytes.Equal(text, m.modified.text) {
+			at, ok := r.modified.layout.instant(text, m.loc)
+			m.modified = instant{append(m.modified.text[:0], text...), at.Truncate(time.Microsecond), ok}
+		}
+		if t.modified = m.modified.at; !m.modified.ok {
 			return fault{ruleModified, r.modified.name("modified")}
 		}
 	}

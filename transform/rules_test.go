@@ -111,6 +111,9 @@ func timingRules(t *testing.T) []ruled {
 			given: deliveries(baseline, seen(t, "month_1", "2026-02-14"), seen(t, "month_3", "2026-02-13")), want: []string{study.VisitOrder}},
 		{name: "visit_order/targets_without_windows", change: func(s *study.Study) { s.Visits[1].HasWindow, s.Visits[2].HasWindow = false, false },
 			given: deliveries(baseline, seen(t, "month_1", "2026-02-14"), seen(t, "month_3", "2026-02-13")), want: []string{study.VisitOrder}},
+		{name: "visit_order/beyond_a_partial_date", change: func(s *study.Study) { s.Visits[3].Before = 170 },
+			given: deliveries(seen(t, "baseline", "2026-01-01"), seen(t, "month_1", "2026-01-31"), seen(t, "month_3", "2026"), seen(t, "month_6", "2026-01-30")),
+			want:  []string{study.VisitOrder}},
 		{name: "visit_order/the_same_day", change: func(s *study.Study) { s.Visits[2].Before = 60 },
 			given: deliveries(baseline, seen(t, "month_1", "2026-02-14"), seen(t, "month_3", "2026-02-14"))},
 	}
@@ -206,6 +209,11 @@ func participationRules(t *testing.T) []ruled {
 	return []ruled{
 		{name: "after_withdrawal/the_day_after", given: deliveries(baseline, withdrawn("2026-01-30"), month1), want: []string{study.AfterWithdrawal}, kinds: []study.DeviationKind{study.IsViolation}},
 		{name: "after_withdrawal/the_same_day", given: deliveries(baseline, withdrawn("2026-01-31"), month1)},
+		{name: "after_withdrawal/by_status", given: append(status(study.Withdrew, "2026-01-30"), month1), want: []string{study.AfterWithdrawal}},
+		{name: "after_withdrawal/by_status_the_same_day", given: append(status(study.Withdrew, "2026-01-31"), month1)},
+		{name: "after_withdrawal/by_status_nobody_knows_when", given: append(status(study.Withdrew, ""), month1)},
+		{name: "after_withdrawal/by_another_status", given: append(status(study.Lost, "2026-01-30"), month1)},
+		{name: "after_withdrawal/the_earlier_of_two", given: append(status(study.Withdrew, "2026-01-30"), withdrawn("2026-02-10"), month1), want: []string{study.AfterWithdrawal}},
 		{name: "after_withdrawal/taken_back", asOf: "2026-02-01", given: deliveries(baseline, withdrawn("2026-01-30"), month1, standing(row("month_1", imagingForm, partial(t, "2026-01-31")), study.Enrolled, study.NoDate))},
 		{name: "consent_missing/none", change: consent, given: deliveries(baseline), asOf: "2026-01-02", want: []string{study.ConsentMissing}},
 		{name: "consent_missing/the_day_after", change: consent, asOf: "2026-01-02", given: deliveries(baseline, []study.Record{lateConsent(t, "2026-01-02")}), want: []string{study.ConsentMissing}},
@@ -230,6 +238,11 @@ func recordRules(t *testing.T) []ruled {
 	first, again := row("baseline", imagingForm, partial(t, "2026-01-01")), row("month_1", imagingForm, partial(t, "2026-01-31"))
 	log := row("", eventForm, study.PartialDate{})
 	base := saying(first, 1, study.ChangeUnasked)
+	stands := func(status study.ParticipantStatus, withdrawn study.Date) []study.Record {
+		r := saying(log, 1, study.ChangeUnasked)[0]
+		r.Status, r.StatusOn, r.Withdrawn = status, study.NoDate, withdrawn
+		return []study.Record{r}
+	}
 	under := func(l study.Lock) func(*study.History) { return func(h *study.History) { h.Locks = []study.Lock{l} } }
 	both := func(s *study.Study) { patient(s); identifying(s) }
 	edited := []string{study.EditedAfterLock + ":imaging"}
@@ -250,6 +263,10 @@ func recordRules(t *testing.T) []ruled {
 		{name: "edited_after_lock/removal", given: deliveries(base, removal(first)), prior: under(study.Lock{ID: 7}), want: edited},
 		{name: "edited_after_lock/new_record", given: deliveries(base, saying(log, 1, 0)), prior: under(study.Lock{ID: 7}), want: []string{study.EditedAfterLock + ":events"}},
 		{name: "edited_after_lock/placed_by_date", given: deliveries(base, []study.Record{dated(t, "2026-01-31")}), prior: under(study.Lock{ID: 7, Visit: "month_1"}), want: edited},
+		{name: "edited_after_lock/status", given: deliveries(base, stands(study.Enrolled, study.NoDate), stands(study.Lost, study.NoDate)), prior: under(study.Lock{ID: 7}), want: []string{study.EditedAfterLock + ":events"}},
+		{name: "edited_after_lock/withdrawal", given: deliveries(base, stands("", study.NoDate), stands("", date(t, "2026-01-02"))), prior: under(study.Lock{ID: 7, Participant: 1}), want: []string{study.EditedAfterLock + ":events"}},
+		{name: "edited_after_lock/the_same_status", given: deliveries(base, stands(study.Lost, study.NoDate), stands(study.Lost, study.NoDate)), prior: under(study.Lock{ID: 7})},
+		{name: "edited_after_lock/status_under_the_lock_of_a_visit", given: deliveries(base, stands(study.Enrolled, study.NoDate), stands(study.Lost, study.NoDate)), prior: under(study.Lock{ID: 7, Visit: "month_1"})},
 		{name: "edited_after_lock/another_participant", given: deliveries(base, saying(first, 2, 0)), prior: under(study.Lock{ID: 7, Participant: 2})},
 		{name: "edited_after_lock/another_visit", given: deliveries(base, saying(first, 2, 0)), prior: under(study.Lock{ID: 7, Visit: "month_1"})},
 		{name: "edited_after_lock/nothing_new", given: deliveries(base, base), prior: under(study.Lock{ID: 7})},

@@ -333,15 +333,20 @@ func compareNumbers(a, b []byte) int {
 	if negative {
 		return compareNumbers(b[1:], a[1:])
 	}
-	wholeA, fractionA, _ := bytes.Cut(a, []byte("."))
-	wholeB, fractionB, _ := bytes.Cut(b, []byte("."))
-	if n := len(wholeA) - len(wholeB); n != 0 {
+	if n := wholeDigits(a) - wholeDigits(b); n != 0 {
 		return n
 	}
-	if n := bytes.Compare(wholeA, wholeB); n != 0 {
-		return n
+	return bytes.Compare(a, b)
+}
+
+// wholeDigits counts the digits before the point of an unsigned canonical number.
+func wholeDigits(number []byte) int {
+	for i, c := range number {
+		if c == '.' {
+			return i
+		}
 	}
-	return bytes.Compare(fractionA, fractionB)
+	return len(number)
 }
 
 // comparePrefix orders ISO texts as far as the bound b is precise.

@@ -167,3 +167,30 @@ func TestFieldProblems(t *testing.T) {
 		}
 	}
 }
+
+// On some days the clocks of these places have no midnight: a date without an
+// offset is still the day that is written.
+func TestDatesWhereMidnightIsMissing(t *testing.T) {
+	for zone, days := range map[string]struct{ local, before string }{
+		"America/Sao_Paulo": {"2018-11-04", "2018-11-03"},
+		"America/Havana":    {"2024-03-10", "2024-03-09"},
+	} {
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct{ form, text, want string }{
+			{"2006-01-02", days.local, days.local},
+			{"2006-01-02 15:04", days.local + " 00:00", days.local},
+			{"01/2006", days.local[5:7] + "/" + days.local[:4], days.local[:7]},
+			{"", days.local + "T00:30", days.local},
+			{"", days.local + "T00:30:00", days.local},
+			{"", days.local + "T00:30Z", days.before},
+			{"2006-01-02 15:04 -0700", days.local + " 03:30 +0300", days.before},
+		} {
+			if got, ok := newLayout(c.form).day(c.text, loc); !ok || got.String() != c.want {
+				t.Errorf("%s: %q is %s, want %s", zone, c.text, got, c.want)
+			}
+		}
+	}
+}

@@ -154,6 +154,8 @@ func (j *judging) untyped(v *study.Visit) study.Verdict {
 	switch {
 	case !v.Actual.Known() && (j.isExpected(v) || slices.Contains(j.gone, v.No)):
 		d.Status = study.Cancelled
+	case !v.Actual.Known() && v.Planned.Known():
+		d.Status = j.pending(v, &d, &slot{}) // planned, and has not happened
 	case j.study.Relative || j.baseline >= 0 && j.holders[j.baseline] >= 0 && j.out.Visits[j.holders[j.baseline]].Actual.Exact():
 		d.Status, d.Timing = study.Unscheduled, study.NoWindow
 	default:

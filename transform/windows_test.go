@@ -51,6 +51,35 @@ func TestWorkedExample(t *testing.T) {
 	}
 }
 
+// The same target days in the other convention: every visit but baseline is due a
+// day earlier, and the verdicts at the ends of its window change.
+func TestWorkedExampleInCDISC(t *testing.T) {
+	s := amd()
+	s.Days, s.Visits[0].Day = study.CDISC, 1
+	for _, c := range []struct {
+		visit, due, start, end, actual string
+		timing                         study.Timing
+		outside                        int
+	}{
+		{"baseline", "2026-01-01", "2026-01-01", "2026-01-01", "2026-01-01", study.InWindow, 0},
+		{"month_1", "2026-01-30", "2026-01-23", "2026-02-13", "2026-01-26", study.InWindow, 0},
+		{"month_1", "2026-01-30", "2026-01-23", "2026-02-13", "2026-02-14", study.Late, 1},
+		{"month_1", "2026-01-30", "2026-01-23", "2026-02-13", "2026-02-15", study.Late, 2},
+		{"month_3", "2026-03-31", "2026-03-17", "2026-04-21", "2026-03-17", study.InWindow, 0},
+		{"month_6", "2026-06-29", "2026-06-08", "2026-07-29", "", "", 0},
+	} {
+		news := seen(t, "baseline", "2026-01-01")
+		if c.actual != "" && c.visit != "baseline" {
+			news = append(news, seen(t, c.visit, c.actual)...)
+		}
+		_, j := settled(s, date(t, "2026-07-31"), news)
+		v := find(t, j.Visits, c.visit)
+		if v.Due.String() != c.due || v.WindowStart.String() != c.start || v.WindowEnd.String() != c.end || v.Timing != c.timing || v.OutsideWindow != c.outside {
+			t.Errorf("%s on %q: due %s, window %s..%s, %s, %d days outside", c.visit, c.actual, v.Due, v.WindowStart, v.WindowEnd, v.Timing, v.OutsideWindow)
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	for name, c := range map[string]struct {
 		asOf, withdrawn string

@@ -11,12 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/parquet/file"
 
 	"longitude/internal/localpg"
+	"longitude/internal/status"
 	"longitude/internal/synth"
 	"longitude/study"
 )
@@ -119,16 +121,37 @@ func (x *trial) failing(planted *search) {
 	x.must(err)
 	header, _, _ := strings.Cut(string(whole), "\n")
 	for _, broken := range []string{
-		strings.Replace(header, "VISIT,", canary+",", 1) + "\n" + canary + "\n",                        // the header itself tells
+		strings.Repeat(canary+",", strings.Count(header, ",")) + "\n" + canary + "\n",                  // no header: the first line is a row
 		header + "\n" + canary + " M\xfcller" + strings.Repeat(",", strings.Count(header, ",")) + "\n", // not UTF-8
 		canary,
 		`"` + canary,
 	} {
 		x.drop("site-a/"+canary+".csv", broken)
 		x.run(study.ExitFailed, "preview", "site-a", "--objects", "50", "--debug")
-		x.run(study.ExitFailed, "sync", "site-a", "--debug")
+		x.run(study.ExitRejections, "sync", "site-a", "--debug") // put aside
 	}
 	x.run(study.ExitOK, "run", "list", "--output", "json")
+	x.run(study.ExitOK, "drift", "list", "--output", "json")
+	x.run(study.ExitOK, "drift", "show", "site-a")
+	x.decide(canary)
+}
+
+// decide gives reasons in words that identify.
+func (x *trial) decide(canary string) {
+	x.t.Helper()
+	var rows []status.QuarantineItem
+	x.answer(study.ExitOK, &rows, "quarantine", "list", "--state", "open", "--limit", "2")
+	var open []status.DeviationItem
+	x.answer(study.ExitOK, &open, "deviation", "list", "--state", "open", "--limit", "1")
+	if len(rows) != 2 || len(open) != 1 {
+		x.t.Fatalf("%d rows and %d deviations to decide about", len(rows), len(open))
+	}
+	x.run(study.ExitOK, "deviation", "explain", strconv.FormatInt(open[0].ID, 10), "--reason", "other", "--note", canary, "--debug")
+	x.run(study.ExitOK, "quarantine", "waive", strconv.FormatInt(rows[0].ID, 10), "--reason", "other", "--note", canary, "--debug")
+	x.run(study.ExitOK, "quarantine", "show", strconv.FormatInt(rows[0].ID, 10))
+	x.run(study.ExitOK, "quarantine", "show", strconv.FormatInt(rows[1].ID, 10), "--output", "json")
+	x.run(study.ExitUsage, "deviation", "explain", canary, "--reason", "illness", "--debug")
+	x.run(study.ExitUsage, "deviation", "explain", "1", "--reason", canary, "--debug")
 }
 
 // search looks for texts as they are and as they would be encoded.

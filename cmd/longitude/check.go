@@ -16,7 +16,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Use: "check [SOURCE...]", Short: "Reach the database, the keys, each source and each sink",
 		Long: "Connects to everything the configuration names. Reads no participant data and\nwrites nothing.\n\n" + exitCodes,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			h, err := a.open(cmd.Context(), needDatabase)
+			h, err := a.open(cmd.Context(), needReading)
 			if err != nil {
 				return err
 			}

@@ -41,7 +41,7 @@ func TestEveryCommand(t *testing.T) {
 		t.Errorf("status: %+v", sources)
 	}
 	var runs []status.Run
-	x.answer(study.ExitOK, &runs, "run", "list")
+	x.answer(study.ExitOK, &runs, "run", "list", "--kind", "sync")
 	if len(runs) != 2 || runs[1].Counts != want {
 		t.Fatalf("runs: %+v", runs)
 	}

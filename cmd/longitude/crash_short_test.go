@@ -15,7 +15,7 @@ func TestCrashShort(t *testing.T) {
 	}
 	newProgram(t).survives(t, []crash{
 		{stage: 0, kills: []string{study.PointMidCopy + ":9"}, private: true},
-		{stage: 2, kills: []string{study.PointAfterCommit + ":3"}},
+		{stage: 2, kills: []string{study.PointAfterCommit + ":3", study.PointSettled}},
 		{stage: 3, kills: []string{study.PointAfterEnvelope}},
 	})
 }

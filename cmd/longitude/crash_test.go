@@ -23,6 +23,8 @@ func TestCrash(t *testing.T) {
 		switch point {
 		case study.PointMidCopy, study.PointMidPart:
 			crashes = append(crashes, crash{stage: second, kills: []string{point + ":7"}}, crash{stage: second, kills: []string{point + ":2", point + ":5"}})
+		case study.PointSettled: // once a sync
+			crashes = append(crashes, crash{stage: second, kills: []string{point, point}})
 		case study.PointAfterEnvelope: // once the release is there, publishing it again ends before this point
 			crashes = append(crashes, crash{stage: second, kills: []string{study.PointBeforeEnvelope, point}})
 		default:

@@ -58,10 +58,16 @@ type realStudy struct {
 
 func newRealStudy(t *testing.T, folder, name string) *realStudy {
 	t.Helper()
+	return realStudyOf(t, filepath.Join("..", "..", "configs", "studies", folder), name)
+}
+
+// realStudyOf is a trial of a study whose documents are in a folder.
+func realStudyOf(t *testing.T, documents, name string) *realStudy {
+	t.Helper()
 	r := &realStudy{name: name}
 	t.Setenv("LONGITUDE_DATA", thirdParty(t))
 	r.data = os.Getenv("LONGITUDE_DATA")
-	r.trial = newTrial(t, filepath.Join("..", "..", "configs", "studies", folder))
+	r.trial = newTrial(t, documents)
 	r.run(study.ExitOK, "check")
 	return r
 }

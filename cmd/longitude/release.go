@@ -210,7 +210,7 @@ func (a *app) releaseListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list [STUDY]", Short: "List releases, newest first", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.open(cmd.Context(), needDatabase)
+			h, err := a.open(cmd.Context(), needReading)
 			if err != nil {
 				return err
 			}

@@ -121,9 +121,9 @@ func (a *app) root() *cobra.Command {
 
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.demoCommand(), a.validateCommand(), a.checkCommand(), a.previewCommand(), a.syncCommand(), a.serveCommand(),
-		a.statusCommand(), a.runCommand(), a.quarantineCommand(), a.deviationCommand(), a.participantCommand(),
-		a.releaseCommand(), a.migrateCommand(), a.versionCommand(),
+		a.demoCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.checkCommand(), a.previewCommand(), a.syncCommand(), a.serveCommand(),
+		a.statusCommand(), a.runCommand(), a.quarantineCommand(), a.replayCommand(), a.driftCommand(), a.deviationCommand(), a.participantCommand(),
+		a.lockCommand(), a.unlockCommand(), a.releaseCommand(), a.auditCommand(), a.migrateCommand(), a.versionCommand(),
 	}
 }
 

@@ -26,7 +26,10 @@ func (a *app) runListCommand() *cobra.Command {
 			if err := checkState(filter.State, "running", "succeeded", "failed", "interrupted"); err != nil {
 				return err
 			}
-			h, err := a.open(cmd.Context(), needDatabase)
+			if err := checkKind(filter.Kind, status.KindSync, status.KindReplay, status.KindRejudge, status.KindRelease); err != nil {
+				return err
+			}
+			h, err := a.open(cmd.Context(), needReading)
 			if err != nil {
 				return err
 			}
@@ -42,6 +45,7 @@ func (a *app) runListCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&filter.Source, "source", "", "only this source")
+	cmd.Flags().StringVar(&filter.Kind, "kind", "", "sync, replay, rejudge or release")
 	cmd.Flags().StringVar(&filter.State, "state", "", "running, succeeded, failed or interrupted")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 20, "at most so many")
 	return cmd
@@ -55,7 +59,7 @@ func (a *app) runShowCommand() *cobra.Command {
 			if !ok {
 				return &study.Error{Code: "usage.run", Op: "a run is named by its number", Exit: study.ExitUsage, Hint: "`longitude run list` shows them"}
 			}
-			h, err := a.open(cmd.Context(), needDatabase)
+			h, err := a.open(cmd.Context(), needReading)
 			if err != nil {
 				return err
 			}

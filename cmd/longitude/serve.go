@@ -45,8 +45,11 @@ type service struct {
 	draining atomic.Bool
 }
 
-// request is a sync that somebody asked for.
-type request struct{ source, actor string }
+// request is work that somebody asked for.
+type request struct {
+	kind, name string
+	work       func(context.Context) error
+}
 
 // grace is how long requests in flight may take when the process is told to stop.
 const grace = 20 * time.Second
@@ -86,7 +89,7 @@ func listen(address string) (net.Listener, error) {
 func (s *service) run(ctx context.Context, front, admin net.Listener) error {
 	pages := console.New(console.Options{Reads: s.h.store, Trigger: s.trigger, Version: fullVersion(), Now: s.h.now, Logger: s.h.a.log})
 	servers := []*http.Server{
-		{Handler: api.New(api.Options{Reads: s.h.store, Trigger: s.trigger, Pages: pages, Version: fullVersion(), Logger: s.h.a.log})},
+		{Handler: api.New(api.Options{Reads: s.h.store, Trigger: s.trigger, Desk: desk{s}, Pages: pages, Version: fullVersion(), Logger: s.h.a.log})},
 		{Handler: telemetry.Admin(s.metrics, s.h.store, telemetry.Health{Database: s.h.store.Ping, Migrations: s.migrations, Draining: s.draining.Load})},
 	}
 	failed := make(chan error, len(servers))
@@ -97,6 +100,7 @@ func (s *service) run(ctx context.Context, front, admin net.Listener) error {
 	working, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- s.work(working) }()
+	go s.h.sealing(working)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -124,7 +128,7 @@ func (s *service) work(ctx context.Context) error {
 		for {
 			select {
 			case r := <-s.requests:
-				s.sync(ctx, r.source, r.actor)
+				s.note(r.kind, r.name, r.work(ctx))
 			case <-ctx.Done():
 				return
 			}
@@ -140,7 +144,7 @@ func (s *service) work(ctx context.Context) error {
 func (s *service) jobs() []pipeline.Job {
 	var jobs []pipeline.Job
 	for _, src := range s.h.cfg.Sources {
-		jobs = append(jobs, pipeline.Job{Name: src.Name, Schedule: src.Schedule, Run: func(ctx context.Context) { s.sync(ctx, src.Name, "schedule") }})
+		jobs = append(jobs, pipeline.Job{Name: src.Name, Schedule: src.Schedule, Run: func(ctx context.Context) { s.note("sync", src.Name, s.sync(ctx, src.Name, "schedule")) }})
 	}
 	for _, st := range s.h.cfg.Studies {
 		daily := study.Schedule{Cron: "5 0 * * *", Timezone: st.Timezone}
@@ -153,14 +157,16 @@ func (s *service) jobs() []pipeline.Job {
 	return jobs
 }
 
-func (s *service) sync(ctx context.Context, source, trigger string) {
+func (s *service) sync(ctx context.Context, source, trigger string) error {
 	src, err := s.h.sources([]string{source})
-	if err == nil {
-		if _, err = s.h.sync(ctx, src[0], trigger); err == nil {
-			err = s.h.settle(ctx, src[0].Study, trigger)
-		}
+	if err != nil {
+		return err
 	}
-	s.note("sync", source, err)
+	_, err = s.h.sync(ctx, src[0], trigger)
+	if ctx.Err() == nil { // what was recorded before a failure is settled too
+		err = errors.Join(err, s.h.settle(ctx, src[0].Study, trigger))
+	}
+	return err
 }
 
 func (s *service) rejudge(ctx context.Context, st *study.Study) {
@@ -194,11 +200,16 @@ func (s *service) trigger(_ context.Context, source, actor string) error {
 	if _, err := s.h.sources([]string{source}); err != nil {
 		return err
 	}
+	return s.ask(request{"sync", source, func(ctx context.Context) error { return s.sync(ctx, source, actor) }})
+}
+
+// ask takes work to be done one after the other, unless too much waits already.
+func (s *service) ask(r request) error {
 	select {
-	case s.requests <- request{source, actor}:
+	case s.requests <- r:
 		return nil
 	default:
-		return &study.Error{Code: "serve.busy", Op: "too many requests to sync are waiting", Temporary: true,
+		return &study.Error{Code: "serve.busy", Op: "too many requests are waiting", Temporary: true,
 			Exit: study.ExitEnvironment, Hint: "try again when those have run", RetryAfter: 30 * time.Second}
 	}
 }

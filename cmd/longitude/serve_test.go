@@ -41,19 +41,7 @@ func TestServe(t *testing.T) {
 	x := newTrial(t, smallStudy)
 	x.edit("source.yaml", "retry:", "schedule: {cron: '@every 1s'}\nretry:")
 	x.drop("a.csv", smallHeader+person("P-1"))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	doors := make(chan string, 1)
-	errOut := &told{after: "/metrics\n", call: func(text string) { doors <- text }}
-	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"serve", "--config", x.dir}, io.Discard, errOut) }()
-	var text string
-	select {
-	case text = <-doors:
-	case code := <-ended:
-		t.Fatalf("serve ended with %d", code)
-	}
-	page, admin := addressIn(t, text, "status page"), strings.TrimSuffix(addressIn(t, text, "metrics"), "metrics")
+	page, admin, stop := x.serving()
 	for _, door := range []string{page, page + "api/v1/sources", admin + "livez", admin + "readyz", admin + "metrics"} {
 		if status, _ := get(t, door); status != http.StatusOK {
 			t.Errorf("%s answers %d", door, status)
@@ -67,12 +55,104 @@ func TestServe(t *testing.T) {
 	if _, metrics := get(t, admin+"metrics"); !strings.Contains(metrics, "longitude_") {
 		t.Error("no metrics of ours")
 	}
-	cancel()
-	if code := <-ended; code != study.ExitOK {
+	if code := stop(); code != study.ExitOK {
 		t.Errorf("told to stop, serve ended with %d", code)
 	}
 	if n := x.number("SELECT count(*) FROM jobs.run WHERE state = 'running'"); n != 0 {
 		t.Errorf("%d runs are left running", n)
+	}
+}
+
+// serving starts serve and answers its doors, and how to stop it.
+func (x *trial) serving() (page, admin string, stop func() int) {
+	x.t.Helper()
+	ctx, cancel := context.WithCancel(x.t.Context())
+	x.t.Cleanup(cancel)
+	doors := make(chan string, 1)
+	errOut := &told{after: "/metrics\n", call: func(text string) { doors <- text }}
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, []string{"serve", "--config", x.dir}, io.Discard, errOut) }()
+	select {
+	case text := <-doors:
+		return addressIn(x.t, text, "status page"), strings.TrimSuffix(addressIn(x.t, text, "metrics"), "metrics"),
+			func() int { cancel(); return <-ended }
+	case code := <-ended:
+		x.t.Fatalf("serve ended with %d", code)
+	}
+	return "", "", nil
+}
+
+// The desk of a service that runs: what is decided there counts at once, and what
+// is asked for is done.
+func TestServeTakesDecisions(t *testing.T) {
+	x := newTrial(t, smallStudy)
+	x.drop("a.csv", smallHeader+person("P-1")+acuityRow("P-1", "M1", "20/04/2026", "OD", "47")+acuityRow("P-1", "M1", "20/04/2026", "RE", "47"))
+	x.sync(study.ExitRejections)
+	late := x.deviation("--code", study.VisitOutOfWindow)
+	x.edit("source.yaml", "{OD: R, OS: L}", "{OD: R, RE: L, OS: L}")
+	page, _, stop := x.serving()
+	api := page + "api/v1"
+
+	post(t, 200, "POST", api+"/deviations/"+id(late.ID)+"/explain", `{"reason":"travel","note":"Dr Quux was away"}`)
+	x.signed("small-01", "Dr Quux was away")
+	post(t, 409, "POST", api+"/deviations/"+id(late.ID)+"/explain", `{"reason":"travel"}`)
+	if _, body := get(t, api+"/deviations?state=explained"); !strings.Contains(body, `"by":"api"`) || strings.Contains(body, "Quux") {
+		t.Errorf("explained: %s", body)
+	}
+	post(t, 404, "POST", api+"/sources/nowhere/replay", `{}`)
+	post(t, 202, "POST", api+"/sources/clinic/replay", `{}`)
+	x.until("the replay", func() bool { return x.versions() == 5 })
+	post(t, 201, "POST", api+"/locks", `{"study":"small-01","visit":"month_1","reason":"database_lock"}`)
+	post(t, 404, "POST", api+"/locks", `{"study":"other-01","reason":"database_lock"}`)
+	corrected := strings.Replace(acuityRow("P-1", "M1", "20/04/2026", "OD", "52"), "2026-03-02T", "2026-05-09T", 1)
+	x.drop("b.csv", smallHeader+corrected)
+	post(t, 202, "POST", api+"/sources/clinic/sync", ``)
+	refused := func() bool {
+		return x.number(`SELECT count(*) FROM research.quarantine WHERE rule = 'edited_after_lock'`) == 1
+	}
+	x.until("what the lock refuses", refused)
+	_, locks := get(t, api+"/locks")
+	lock := strings.SplitAfter(strings.SplitAfter(locks, `"id":`)[1], ",")[0]
+	post(t, 200, "DELETE", api+"/locks/"+strings.TrimSuffix(lock, ","), `{"reason":"correction"}`)
+	x.until("what it held back", func() bool { return x.versions() == 6 })
+	post(t, 409, "DELETE", api+"/locks/"+strings.TrimSuffix(lock, ","), `{"reason":"correction"}`)
+	post(t, 200, "POST", api+"/studies/small-01/participants/"+late.Code+"/recalculate", `{}`)
+	post(t, 404, "POST", api+"/studies/small-01/participants/SML-X/recalculate", `{}`)
+	for _, path := range []string{"", "quarantine", "quarantine/1", "deviations", "locks", "drift", "participants/small-01/" + late.Code} {
+		if status, body := get(t, page+path); status != http.StatusOK || strings.Contains(body, "Quux") {
+			t.Errorf("/%s answers %d", path, status)
+		}
+	}
+	if code := stop(); code != study.ExitOK {
+		t.Errorf("told to stop, serve ended with %d", code)
+	}
+}
+
+// until waits for something that the service does in its own time.
+func (x *trial) until(what string, done func() bool) {
+	x.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			x.t.Fatalf("%s does not come", what)
+		}
+	}
+}
+
+func post(t *testing.T, code int, method, url, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, _ := io.ReadAll(res.Body)
+	if res.StatusCode != code || bytes.Contains(answer, []byte("Quux")) {
+		t.Errorf("%s %s answers %d, want %d: %s", method, url, res.StatusCode, code, answer)
 	}
 }
 

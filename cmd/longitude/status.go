@@ -13,7 +13,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "How the sources are doing, in one table", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := a.open(cmd.Context(), needDatabase)
+			h, err := a.open(cmd.Context(), needReading)
 			if err != nil {
 				return err
 			}

@@ -106,10 +106,10 @@ func (a *app) printSync(results []syncResult) error {
 		}
 		c := r.Counts
 		rows = append(rows, append([]string{r.Source, state, strconv.Itoa(r.Objects)},
-			numbers(c.Read, c.Mapped, c.RowsQuarantined, c.Ignored, c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held)...))
+			numbers(c.Read, c.Mapped, c.RowsQuarantined, c.Ignored, c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held, c.Removed)...))
 	}
 	return a.print(results, []string{"source", "state", "objects", "read", "mapped", "row-quar", "ignored",
-		"produced", "accepted", "unchanged", "superseded", "quarantined", "held"}, rows)
+		"produced", "accepted", "unchanged", "superseded", "quarantined", "held", "removed"}, rows)
 }
 
 func numbers(ns ...int64) []string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,14 +60,16 @@ func checkLimit(n int) error {
 // checkState refuses a state that nothing can be in: its list would be empty and
 // read as if all were well.
 func checkState(state string, states ...string) error {
-	for _, s := range append(states, "") {
-		if s == state {
-			return nil
-		}
+	if state == "" || slices.Contains(states, state) {
+		return nil
 	}
-	hint := "use one of:"
-	for _, s := range states {
-		hint += " " + s
+	return &study.Error{Code: "usage.state", Op: "--state is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(states, " ")}
+}
+
+// checkKind refuses a kind that nothing can be of.
+func checkKind(kind string, kinds ...string) error {
+	if kind == "" || slices.Contains(kinds, kind) {
+		return nil
 	}
-	return &study.Error{Code: "usage.state", Op: "--state is none that there is", Exit: study.ExitUsage, Hint: hint}
+	return &study.Error{Code: "usage.kind", Op: "--kind is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(kinds, " ")}
 }

@@ -15,6 +15,7 @@ import (
 	"longitude/connectors"
 	connectorlist "longitude/connectors/all"
 	"longitude/deid"
+	"longitude/internal/audit"
 	"longitude/internal/config"
 	"longitude/internal/keys"
 	"longitude/internal/landing"
@@ -34,6 +35,7 @@ type house struct {
 	store    *postgres.Store
 	urls     postgres.URLs
 	ring     *keys.Ring
+	signer   *audit.Signer // of the audit log
 	observer pipeline.Observer
 	now      func() time.Time
 	changes  config.Plan // of the documents against those in force
@@ -168,8 +170,13 @@ func (h *house) connect(ctx context.Context) error {
 		return err
 	}
 	h.closers = append(h.closers, h.store.Close)
-	h.ring, err = keys.Open(h.cfg.Service.Keys)
-	return err
+	if err := h.store.Guarded(ctx); err != nil {
+		return err
+	}
+	if h.ring, err = keys.Open(h.cfg.Service.Keys); err != nil {
+		return err
+	}
+	return h.seals()
 }
 
 // migrate keeps the private cluster current; a database of somebody else's is

@@ -1,7 +1,7 @@
 // Package api is the status API and the door in front of it and the status
 // page: who may ask (guard.go), what can be asked (routes.go), and how a
-// refusal is told (problem.go). It reads through status.Reads and changes
-// nothing but to ask for a run.
+// refusal is told (problem.go). It reads through status.Reads; what changes
+// something goes through the Desk (desk.go) or asks for a run.
 package api
 
 import (
@@ -21,6 +21,7 @@ const Root = "/api/v1"
 type Options struct {
 	Reads   status.Reads
 	Trigger status.Trigger // nil: this process takes no requests to sync
+	Desk    Desk           // nil: this process takes no decisions
 	Pages   http.Handler   // everything outside /api, behind the same guard; nil = nothing
 	Token   string         // what a caller must show; "" = only this machine may call
 	Version string         // of the program

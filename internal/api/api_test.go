@@ -79,9 +79,15 @@ func TestEveryRouteAnswers(t *testing.T) {
 		"/studies/amd-obs-01/participants/" + statustest.InDays + "/timeline": `"due":{"day":30}`,
 		"/quarantine?rule=date_invalid":                                       `"rule":"date_invalid"`,
 		"/deviations?participant=" + statustest.Dated:                         `"code":"visit_out_of_window"`,
-		"/releases":                 `"id":"amd_obs_01_r002"`,
-		"/releases/amd_obs_01_r002": `"state":"published"`,
-		"/openapi.yaml":             `openapi: 3.1.0`,
+		"/quarantine/38":             `"fix":`,
+		"/deviations?kind=finding":   `"code":"check_failed"`,
+		"/decisions?kind=explain":    `"code":"consent_missing"`,
+		"/locks":                     `"lifted":true`,
+		"/drift?kind=type_change":    `"column":"iop_od"`,
+		"/sources/site-a-drop/shape": `"name":"visit_date","kind":"date"`,
+		"/releases":                  `"id":"amd_obs_01_r002"`,
+		"/releases/amd_obs_01_r002":  `"state":"published"`,
+		"/openapi.yaml":              `openapi: 3.1.0`,
 	} {
 		resp, body := ask(t, "GET", server.URL+Root+path, "")
 		if resp.StatusCode != 200 || !bytes.Contains(body, []byte(want)) {
@@ -146,6 +152,9 @@ func TestProblems(t *testing.T) {
 		{"no such study", "GET", "/studies/nope/summary", ok, 404, "status.not_found"},
 		{"no such participant", "GET", "/studies/amd-obs-01/participants/nope/timeline", ok, 404, "status.not_found"},
 		{"no such route", "GET", "/participants", ok, 404, "api.no_route"},
+		{"no such row", "GET", "/quarantine/9999", ok, 404, "status.not_found"},
+		{"no such shape", "GET", "/sources/nope/shape", ok, 404, "status.not_found"},
+		{"unknown kind", "GET", "/drift?kind=Mary+Quincey", ok, 422, "api.bad_request"},
 		{"not a number", "GET", "/runs/Mary%20Quincey", ok, 422, "api.bad_request"},
 		{"limit too large", "GET", "/runs?limit=1001", ok, 422, "api.bad_request"},
 		{"limit zero", "GET", "/runs?limit=0", ok, 422, "api.bad_request"},

@@ -30,9 +30,15 @@ func (rt routes) register(a huma.API) {
 	huma.Register(a, get("/studies/{study}/summary", "get-study-summary", "Enrolment, visits, deviations and quarantine of a study"), rt.summary)
 	huma.Register(a, get("/studies/{study}/participants/{code}/timeline", "get-timeline", "Visits of a participant against their windows"), rt.timeline)
 	huma.Register(a, get("/quarantine", "list-quarantine", "Rejected rows, newest first"), rt.quarantine)
+	huma.Register(a, get("/quarantine/{id}", "get-quarantined", "One rejected row: where it is and what its rule means, never what it says"), rt.quarantinedRow)
 	huma.Register(a, get("/deviations", "list-deviations", "Departures from the protocol, newest first"), rt.deviations)
+	huma.Register(a, get("/decisions", "list-decisions", "What people decided, newest first"), rt.decisions)
+	huma.Register(a, get("/locks", "list-locks", "Locks, newest first; one that was lifted says so"), rt.locks)
+	huma.Register(a, get("/drift", "list-drift", "Changes of what the files of sources look like, newest first"), rt.drift)
+	huma.Register(a, get("/sources/{name}/shape", "get-shape", "What the files of a source look like, as accepted last"), rt.shape)
 	huma.Register(a, get("/releases", "list-releases", "Releases, newest first"), rt.releases)
 	huma.Register(a, get("/releases/{id}", "get-release", "One release"), rt.release)
+	rt.registerDesk(a)
 }
 
 // reply is a response with a body and nothing else.
@@ -153,7 +159,7 @@ type RunsQuery struct {
 	Study  string `query:"study"`
 	Source string `query:"source"`
 	State  string `query:"state" enum:"running,succeeded,failed,interrupted"`
-	Kind   string `query:"kind" enum:"sync,release,rejudge"`
+	Kind   string `query:"kind" enum:"sync,release,rejudge,replay"`
 	Paging
 }
 
@@ -203,12 +209,13 @@ type DeviationsQuery struct {
 	Study       string `query:"study"`
 	Participant string `query:"participant" doc:"Participant code"`
 	Code        string `query:"code"`
+	Kind        string `query:"kind" enum:"deviation,violation,finding"`
 	State       string `query:"state" enum:"open,explained,resolved"`
 	Paging
 }
 
 func (rt routes) deviations(ctx context.Context, in *DeviationsQuery) (*reply[List[status.DeviationItem]], error) {
-	items, err := rt.Reads.Deviations(ctx, status.DeviationFilter{Study: in.Study, Participant: in.Participant, Code: in.Code, State: in.State, Page: in.more()})
+	items, err := rt.Reads.Deviations(ctx, status.DeviationFilter{Study: in.Study, Participant: in.Participant, Code: in.Code, Kind: in.Kind, State: in.State, Page: in.more()})
 	return answer(rt, page(items, in.Limit, func(d status.DeviationItem) int64 { return d.ID }), err)
 }
 

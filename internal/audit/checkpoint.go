@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/base64"
 	"strings"
 
 	"github.com/transparency-dev/formats/log"
@@ -96,6 +97,17 @@ func ParsePolicy(text []byte) (Policy, error) {
 		return Policy{}, badPolicy()
 	}
 	return p, nil
+}
+
+// public is the log's key, from the last field of name+hash+key, after the byte of
+// the algorithm.
+func (p Policy) public() (ed25519.PublicKey, error) {
+	parts := strings.SplitN(p.vkey, "+", 3) // base64 may have a "+" of its own
+	key, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
+	if err != nil || len(key) != 1+ed25519.PublicKeySize {
+		return nil, badPolicy()
+	}
+	return ed25519.PublicKey(key[1:]), nil
 }
 
 func badPolicy() error {

@@ -329,7 +329,8 @@ func TestFolderWithoutConfig(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	for _, seed := range []string{"testdata/complete/all.yaml", "testdata/broken/study.yaml", "testdata/broken/source.yaml", "testdata/broken/syntax.yaml", "testdata/broken/kinds.yaml"} {
+	for _, seed := range []string{"testdata/complete/all.yaml", "testdata/broken/study.yaml", "testdata/broken/source.yaml", "testdata/broken/syntax.yaml", "testdata/broken/kinds.yaml",
+		"testdata/broken/protocol.yaml", "testdata/broken/mapping.yaml"} {
 		text, err := os.ReadFile(seed)
 		if err != nil {
 			f.Fatal(err)

@@ -183,7 +183,11 @@ func (d *document) wrongType(path string, n ast.Node, want string) {
 		d.find(Error, d.at(n), "config.syntax", "anchors, aliases, tags and merge keys are not read here", "write the value out")
 		return
 	}
-	d.find(Error, d.at(n), "config.wrong_type", fmt.Sprintf("%s must be %s, not %s", lastKey(path), want, got), "")
+	hint := ""
+	if want == "a list" {
+		hint = "write it in brackets: [first, second]"
+	}
+	d.find(Error, d.at(n), "config.wrong_type", fmt.Sprintf("%s must be %s, not %s", lastKey(path), want, got), hint)
 }
 
 // entry is one key of a mapping with its value.

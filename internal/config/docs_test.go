@@ -15,7 +15,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := map[string]bool{}
-	for _, doc := range []any{serviceDoc{}, studyDoc{}, sourceDoc{}} {
+	for _, doc := range []any{serviceDoc{}, studyDoc{}, sourceDoc{}, rangeEnds{}} {
 		collectKeys(reflect.TypeOf(doc), keys)
 	}
 	if len(keys) < 90 {

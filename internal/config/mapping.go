@@ -63,7 +63,7 @@ func (d *document) rowMapping(doc *mapDoc) study.Mapping {
 func (d *document) formMapping(path, name string, doc formMappingDoc) study.FormMapping {
 	m := study.FormMapping{Form: name, Occurrence: d.pick(path+".occurrence", doc.Occurrence)}
 	m.When, m.WhenValues = d.when(path+".when", doc.When)
-	pivots := d.has(path + ".pivot")
+	pivots := d.has(path+".pivot") && !d.failed(path+".pivot")
 	if pivots {
 		m.Pivot = d.pivot(path+".pivot", doc.Pivot)
 	}
@@ -72,7 +72,7 @@ func (d *document) formMapping(path, name string, doc formMappingDoc) study.Form
 		at := path + ".fields." + f.Key
 		pick := d.fieldPick(at, f.Value)
 		coded = coded || pick.Code != ""
-		if pick.Code != "" && !pivots {
+		if pick.Code != "" && !d.has(path+".pivot") {
 			d.errorf(at+".code", "config.missing_key", "pivot: {code: TESTCD, value: RESULT} beside fields", "code names rows of a long table, and form %s has no pivot", name)
 		}
 		m.Fields = append(m.Fields, study.FieldMapping{Field: f.Key, Pick: pick})
@@ -106,7 +106,7 @@ func (d *document) pivot(path string, doc pivotDoc) study.Pivot {
 
 // when reads a condition on a column: non-empty, or one of the values given.
 func (d *document) when(path string, doc whenDoc) (study.Pick, []string) {
-	if d.has(path) {
+	if d.has(path) && !d.failed(path) {
 		d.need(path+".column", doc.Column)
 	}
 	return study.Pick{Column: doc.Column}, doc.In

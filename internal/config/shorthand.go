@@ -188,15 +188,39 @@ type limitDoc study.Limit
 
 func (l *limitDoc) decode(d *document, path string, n ast.Node) {
 	text, _ := scalarText(n)
-	percent, isShare := strings.CutSuffix(text, "%")
-	share, notShare := strconv.ParseFloat(percent, 64)
-	count, notCount := strconv.ParseInt(text, 10, 64)
+	share, isShare := percent(text)
+	count, err := strconv.ParseInt(text, 10, 64)
 	switch {
-	case isShare && notShare == nil && share > 0 && share <= 100:
-		l.Share = share / 100
-	case !isShare && notCount == nil && count > 0:
+	case isShare && share > 0:
+		l.Share = share
+	case err == nil && count > 0:
 		l.Count = count
 	default:
-		d.errorf(path, "config.wrong_type", `100 rows, or "5%" of them; leave it out for no limit`, "%s must be a count from 1 or a share up to 100%%", lastKey(path))
+		d.errorf(path, "config.wrong_type", "100 rows, or 5% of them; leave it out for no limit", "%s must be a count from 1 or a share up to 100%%", lastKey(path))
 	}
+}
+
+// shareDoc is a share between 0 and 1, also written as 5%.
+type shareDoc float64
+
+func (s *shareDoc) decode(d *document, path string, n ast.Node) {
+	text, _ := scalarText(n)
+	share, ok := percent(text)
+	if !ok {
+		var err error
+		share, err = strconv.ParseFloat(text, 64)
+		ok = err == nil && share >= 0 && share <= 1
+	}
+	if !ok {
+		d.errorf(path, "config.wrong_type", "0.05 is 5%", "%s must be a share between 0 and 1", lastKey(path))
+		return
+	}
+	*s = shareDoc(share)
+}
+
+// percent reads 5% as 0.05.
+func percent(text string) (share float64, ok bool) {
+	number, ok := strings.CutSuffix(text, "%")
+	share, err := strconv.ParseFloat(number, 64)
+	return share / 100, ok && err == nil && share >= 0 && share <= 100
 }

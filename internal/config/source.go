@@ -39,12 +39,10 @@ func (d *document) buildSource(opt Options) *SourceConfig {
 
 func (d *document) snapshotPolicy(doc *sourceDoc) study.Snapshot {
 	s := study.Snapshot{Kind: d.oneOfOr("snapshot", doc.Snapshot, study.Incremental, study.Incremental, study.Complete, study.CompleteByName), MaxRemoved: 0.05}
-	if doc.MaxRemoved == nil {
+	if doc.MaxRemoved == nil || d.failed("max_removed") {
 		return s
 	}
-	if s.MaxRemoved = *doc.MaxRemoved; s.MaxRemoved < 0 || s.MaxRemoved > 1 {
-		d.errorf("max_removed", "config.wrong_type", "0.05 is 5 %", "max_removed is a share between 0 and 1")
-	} else if s.Kind == study.Incremental {
+	if s.MaxRemoved = float64(*doc.MaxRemoved); s.Kind == study.Incremental && !d.failed("snapshot") {
 		d.warnf("max_removed", "config.no_effect", "add snapshot: complete if each delivery holds everything", "max_removed has no effect: absence from an incremental source removes nothing")
 	}
 	return s

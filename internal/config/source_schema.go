@@ -36,10 +36,10 @@ type sourceDoc struct {
 		MissingColumn string `yaml:"missing_column"`
 		TypeChange    string `yaml:"type_change"`
 	} `yaml:"drift"`
-	Snapshot    string   `yaml:"snapshot"`
-	MaxRemoved  *float64 `yaml:"max_removed"`
-	MaxRejected limitDoc `yaml:"max_rejected"`
-	Map         mapDoc   `yaml:"map"`
+	Snapshot    string    `yaml:"snapshot"`
+	MaxRemoved  *shareDoc `yaml:"max_removed"`
+	MaxRejected limitDoc  `yaml:"max_rejected"`
+	Map         mapDoc    `yaml:"map"`
 }
 
 type mapDoc struct {

@@ -61,19 +61,27 @@ func get(t *testing.T, address string) (int, string) {
 }
 
 var demoPages = map[string][]string{
-	"/":                         {"site-b-drop", "failed 4 times", "26 h ago", "the server showed another host key", "Retry now", "amd_obs_01_r002", "not synced yet"},
-	"/?asked=site-a-drop":       {"A sync of <strong>site-a-drop</strong> was asked for"},
-	"/runs":                     {"/runs/140", "rejections", "?after=91"},
-	"/runs?state=failed":        {"sftp.host_key_changed"},
-	"/runs/138":                 {"9,420", "Quarantined", "every row is accounted for", "every record is accounted for"},
-	"/runs/119":                 {"What to do", "pin the new key"},
-	"/studies/amd-obs-01":       {"AMD Observational Study", "Month 1", "day 30 (−7, +14)", "95.5%", "visit out of window", "date invalid", "oct imaging", "site-e"},
-	"/studies/cdisc-pilot":      {"Nobody is in this study yet", "The protocol was followed exactly"},
-	"/quarantine?state=open":    {"visual acuity", "batch 19, line 1507", "choice unknown"},
-	"/quarantine?rule=nosuch":   {"No row matches", "rule: nosuch"},
-	"/deviations":               {"late 1 day: 2026-02-15", "violation"},
-	"/releases":                 {"amd_obs_01_r003", "not yet"},
-	"/releases/amd_obs_01_r002": {"longitude release verify releases/amd-obs-01/amd_obs_01_r002", "limited data set", "8f14e45f"},
+	"/":                           {"site-b-drop", "failed 4 times", "26 h ago", "the server showed another host key", "Retry now", "amd_obs_01_r002", "not synced yet"},
+	"/?asked=site-a-drop":         {"A sync of <strong>site-a-drop</strong> was asked for"},
+	"/runs":                       {"/runs/140", "rejections", "?after=91"},
+	"/runs?state=failed":          {"sftp.host_key_changed"},
+	"/runs/138":                   {"9,420", "Quarantined", "every row is accounted for", "every record is accounted for"},
+	"/runs/119":                   {"What to do", "pin the new key"},
+	"/studies/amd-obs-01":         {"AMD Observational Study", "Month 1", "day 30 (−7, +14)", "95.5%", "visit out of window", "date invalid", "oct imaging", "site-e"},
+	"/studies/cdisc-pilot":        {"Nobody is in this study yet", "The protocol was followed exactly"},
+	"/quarantine?state=open":      {"visual acuity", "batch 19, line 1507", "choice unknown"},
+	"/quarantine?rule=nosuch":     {"No row matches", "rule: nosuch"},
+	"/deviations":                 {"late 1 day: 2026-02-15", "violation"},
+	"/deviations?kind=finding":    {"check failed", "finding", "check better_than_consented"},
+	"/deviations?state=explained": {"data entry, dm@example.org"},
+	"/quarantine/38":              {"What to do", "more or fewer cells than the header", "longitude quarantine replay 38", "newest"},
+	"/quarantine/3":               {"waived", "duplicate", "dm@example.org"},
+	"/locks":                      {"visit type baseline", "in force", "lifted", "the whole study"},
+	"/drift":                      {"type change", "number → text", "file put aside", "comment"},
+	"/drift?source=site-a-drop":   {"Accepted shape of site-a-drop", "visit_date", "utf-8, comma", "drift accept site-a-drop"},
+	"/drift?source=site-b-drop":   {"No change of shape matches"},
+	"/releases":                   {"amd_obs_01_r003", "not yet"},
+	"/releases/amd_obs_01_r002":   {"longitude release verify releases/amd-obs-01/amd_obs_01_r002", "limited data set", "8f14e45f"},
 	"/participants/amd-obs-01/" + statustest.Dated:      {"late, 1 day outside", "early, 1 day outside", "2026-02-15", "missed", "indeterminate", "2 versions", "Apr ’26", "+15 d", "−15 d", "as of"},
 	"/participants/amd-obs-01/" + statustest.InDays:     {"days from baseline", "day 45", "day 23 to day 44", "day 180"},
 	"/participants/amd-obs-01/" + statustest.Unanchored: {"no anchor", "withheld", "baseline missing"},
@@ -157,7 +165,7 @@ func TestHostileTextIsText(t *testing.T) {
 	store := statustest.Hostile()
 	base := serve(t, store)
 	study := url.PathEscape(store.SourceList[0].Study)
-	for _, path := range []string{"/", "/runs", "/runs/1", "/quarantine", "/deviations", "/releases", "/releases/" + url.PathEscape(store.Published[0].ID),
+	for _, path := range []string{"/", "/runs", "/runs/1", "/quarantine", "/deviations", "/locks", "/drift", "/drift?source=" + study, "/releases", "/releases/" + url.PathEscape(store.Published[0].ID),
 		"/studies/" + study, "/participants/" + study + "/X", "/runs?study=" + url.QueryEscape(`"><script>alert(1)</script>`),
 		"/?asked=" + url.QueryEscape(`<script>`), "/participants/" + study + "/" + url.PathEscape(`<script>`)} {
 		code, body := get(t, base+path)
@@ -196,7 +204,7 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 func TestNothingYet(t *testing.T) {
 	base := serve(t, &statustest.Store{})
 	for path, want := range map[string]string{"/": "No source is configured", "/runs": "No run matches", "/quarantine": "No row matches",
-		"/deviations": "No deviation matches", "/releases": "Nothing has been released yet"} {
+		"/deviations": "No deviation matches", "/locks": "Nothing is locked", "/drift": "No change of shape matches", "/drift?source=x": "No change of shape matches", "/releases": "Nothing has been released yet"} {
 		if code, body := get(t, base+path); code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s answered %d without %q", path, code, want)
 		}
@@ -213,7 +221,7 @@ func TestFailuresAreToldPlainly(t *testing.T) {
 		want  string
 	}{
 		{down, "/", 503, "postgres.unreachable"}, {down, "/studies/x", 503, "Start it."}, {unexpected, "/runs", 500, "the request failed inside Longitude"},
-		{statustest.Demo(), "/runs/99999", 404, "Not found"}, {statustest.Demo(), "/runs/x", 404, "Not found"}, {statustest.Demo(), "/nothing/here", 404, "Not found"},
+		{statustest.Demo(), "/runs/99999", 404, "Not found"}, {statustest.Demo(), "/runs/x", 404, "Not found"}, {statustest.Demo(), "/quarantine/99999", 404, "Not found"}, {statustest.Demo(), "/quarantine/x", 404, "Not found"}, {statustest.Demo(), "/nothing/here", 404, "Not found"},
 		{statustest.Demo(), "/studies/x", 404, "Not found"}, {statustest.Demo(), "/releases/x", 404, "Not found"}, {statustest.Demo(), "/participants/x/y", 404, "Not found"},
 	} {
 		code, body := get(t, serve(t, c.store)+c.path)

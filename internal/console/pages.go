@@ -16,10 +16,11 @@ const perPage = 50
 type overviewPage struct {
 	Sources          []status.SourceStatus
 	Studies          []status.StudySummary
-	Releases         []status.Release // the newest few
-	More             bool             // there are older ones
-	Current          *status.Release  // the one published last
-	Asked            string           // the source that a sync was just asked for
+	Releases         []status.Release   // the newest few
+	More             bool               // there are older ones
+	Current          *status.Release    // the one published last
+	Drift            []status.DriftItem // the newest few
+	Asked            string             // the source that a sync was just asked for
 	Failing, Running int
 	Open, Held       int64
 	CanSync          bool
@@ -36,7 +37,11 @@ func (c *console) overview(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	newest := releases[:min(len(releases), 5)]
-	p := overviewPage{Sources: sources, Releases: newest, More: len(releases) > len(newest), CanSync: c.Trigger != nil}
+	drift, err := c.Reads.Drift(ctx, status.DriftFilter{Page: status.Page{Limit: 3}})
+	if err != nil {
+		return view{}, err
+	}
+	p := overviewPage{Sources: sources, Drift: drift, Releases: newest, More: len(releases) > len(newest), CanSync: c.Trigger != nil}
 	for i, v := range releases {
 		if v.Published != nil && (p.Current == nil || v.Published.After(*p.Current.Published)) {
 			p.Current = &releases[i]
@@ -82,6 +87,7 @@ type list[T any] struct {
 	Rows    []T
 	Filters []filter // those that are on
 	States  []choice
+	Kinds   []choice
 	Older   string // address of the next page, "" = none
 }
 
@@ -92,38 +98,43 @@ type choice struct {
 }
 
 // listOf cuts rows to a page and makes the addresses of its filters. names are
-// the parameters that filter, states the closed list of one of them.
-func listOf[T any](r *http.Request, rows []T, id func(T) int64, states []string, names ...string) list[T] {
+// the parameters that filter, states and kinds the closed lists of the parameters
+// of these names.
+func listOf[T any](r *http.Request, rows []T, id func(T) int64, states, kinds []string, names ...string) list[T] {
 	l := list[T]{Rows: rows}
-	address := func(change map[string]string) string {
+	address := func(name, value string) string {
 		q := url.Values{}
-		for _, n := range append(slices.Clone(names), "state") {
+		for _, n := range append(slices.Clone(names), "state", "kind") {
 			if v := r.FormValue(n); v != "" {
 				q.Set(n, v)
 			}
 		}
-		for k, v := range change {
-			if q.Del(k); v != "" {
-				q.Set(k, v)
-			}
+		if q.Del(name); value != "" {
+			q.Set(name, value)
 		}
 		if len(q) == 0 {
 			return r.URL.Path
 		}
 		return r.URL.Path + "?" + q.Encode()
 	}
+	closed := func(name string, words []string) (all []choice) {
+		if len(words) > 0 {
+			all = []choice{{"all", address(name, ""), r.FormValue(name) == ""}}
+		}
+		for _, w := range words {
+			all = append(all, choice{w, address(name, w), r.FormValue(name) == w})
+		}
+		return all
+	}
 	for _, n := range names {
 		if v := r.FormValue(n); v != "" {
-			l.Filters = append(l.Filters, filter{n, v, address(map[string]string{n: ""})})
+			l.Filters = append(l.Filters, filter{n, v, address(n, "")})
 		}
 	}
-	l.States = []choice{{"all", address(map[string]string{"state": ""}), r.FormValue("state") == ""}}
-	for _, s := range states {
-		l.States = append(l.States, choice{s, address(map[string]string{"state": s}), r.FormValue("state") == s})
-	}
+	l.States, l.Kinds = closed("state", states), closed("kind", kinds)
 	if len(rows) > perPage {
 		l.Rows = rows[:perPage]
-		l.Older = address(map[string]string{"after": strconv.FormatInt(id(rows[perPage-1]), 10)})
+		l.Older = address("after", strconv.FormatInt(id(rows[perPage-1]), 10))
 	}
 	return l
 }
@@ -138,7 +149,8 @@ func (c *console) runs(r *http.Request) (view, error) {
 	rows, err := c.Reads.Runs(r.Context(), status.RunFilter{Study: r.FormValue("study"), Source: r.FormValue("source"),
 		Kind: r.FormValue("kind"), State: r.FormValue("state"), Page: paging(r)})
 	l := listOf(r, rows, func(v status.Run) int64 { return v.ID },
-		[]string{status.Running, status.Succeeded, status.Failed, status.Interrupted}, "study", "source", "kind")
+		[]string{status.Running, status.Succeeded, status.Failed, status.Interrupted},
+		[]string{status.KindSync, status.KindReplay, status.KindRejudge, status.KindRelease}, "study", "source")
 	return view{Title: "Runs", Section: "runs", Data: l}, err
 }
 
@@ -167,6 +179,7 @@ type studyPage struct {
 	status.StudySummary
 	VisitRows            []visitRow
 	DeviationRows, Rules []countRow
+	FindingRows          []countRow // by check
 }
 
 type visitRow struct {
@@ -205,6 +218,7 @@ func (c *console) study(r *http.Request) (view, error) {
 		p.DeviationRows = append(p.DeviationRows, countRow{d.Code, d.Kind, d.Open, d.Explained,
 			bar(mostOpen, part{"open", tone, d.Open}, part{"explained", "quiet", d.Explained})})
 	}
+	p.FindingRows = findingRows(s.Findings)
 	for _, q := range s.Quarantine {
 		mostRejected = max(mostRejected, q.Count)
 	}
@@ -212,6 +226,18 @@ func (c *console) study(r *http.Request) (view, error) {
 		p.Rules = append(p.Rules, countRow{Name: q.Rule, Open: q.Count, Bar: bar(mostRejected, part{"open", "bad", q.Count})})
 	}
 	return view{Title: or(s.Title, s.Study), Section: "overview", Data: p}, nil
+}
+
+// findingRows draws what checks across forms have found, a row per check.
+func findingRows(findings []status.CheckCount) (rows []countRow) {
+	var most int64 = 1
+	for _, f := range findings {
+		most = max(most, f.Open+f.Explained)
+	}
+	for _, f := range findings {
+		rows = append(rows, countRow{f.Check, f.Form, f.Open, f.Explained, bar(most, part{"open", "warn", f.Open}, part{"explained", "quiet", f.Explained})})
+	}
+	return rows
 }
 
 func (c *console) participant(r *http.Request) (view, error) {
@@ -222,22 +248,6 @@ func (c *console) participant(r *http.Request) (view, error) {
 type participantPage struct {
 	status.Timeline
 	Drawing drawing
-}
-
-func (c *console) quarantine(r *http.Request) (view, error) {
-	rows, err := c.Reads.Quarantine(r.Context(), status.QuarantineFilter{Study: r.FormValue("study"), Source: r.FormValue("source"),
-		Rule: r.FormValue("rule"), State: r.FormValue("state"), Page: paging(r)})
-	l := listOf(r, rows, func(v status.QuarantineItem) int64 { return v.ID },
-		[]string{status.QuarantineOpen, status.QuarantineReplayed, status.QuarantineWaived}, "study", "source", "rule")
-	return view{Title: "Quarantine", Section: "quarantine", Data: l}, err
-}
-
-func (c *console) deviations(r *http.Request) (view, error) {
-	rows, err := c.Reads.Deviations(r.Context(), status.DeviationFilter{Study: r.FormValue("study"), Participant: r.FormValue("participant"),
-		Code: r.FormValue("code"), State: r.FormValue("state"), Page: paging(r)})
-	l := listOf(r, rows, func(v status.DeviationItem) int64 { return v.ID },
-		[]string{"open", "explained", "resolved"}, "study", "participant", "code")
-	return view{Title: "Deviations", Section: "deviations", Data: l}, err
 }
 
 func (c *console) releases(r *http.Request) (view, error) {

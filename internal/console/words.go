@@ -17,9 +17,9 @@ func (c *console) functions() template.FuncMap {
 	return template.FuncMap{
 		"number": number, "bytes": bytesText, "words": words, "path": url.PathEscape, "query": url.QueryEscape,
 		"day": dayText, "took": tookText, "plural": plural, "percent": percent, "signed": signed,
-		"rejected": rejected,
-		"ago":      func(t *time.Time) string { return ago(t, c.Now()) },
-		"when":     when, "stamp": stamp,
+		"rejected": rejected, "prose": prose,
+		"ago":  func(t *time.Time) string { return ago(t, c.Now()) },
+		"when": when, "stamp": stamp,
 		"moment": func(t time.Time) *time.Time { return &t },
 		"labelled": func(label string, segments []segment) map[string]any {
 			return map[string]any{"Label": label, "Segments": segments}
@@ -66,6 +66,22 @@ func bytesText(n int64) string {
 
 // words reads a code aloud: visit_out_of_window, "visit out of window".
 func words(code string) string { return strings.ReplaceAll(code, "_", " ") }
+
+// prose makes a sentence of a text in which `this` is code.
+func prose(text string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		switch part := template.HTMLEscapeString(part); {
+		case i%2 == 1:
+			b.WriteString("<code>" + part + "</code>")
+		case i == 0 && part != "":
+			b.WriteString(strings.ToUpper(part[:1]) + part[1:])
+		default:
+			b.WriteString(part)
+		}
+	}
+	return template.HTML(b.String() + ".") // every part is escaped
+}
 
 func or(s, otherwise string) string {
 	if s == "" {

@@ -89,3 +89,15 @@ func TestDrawWithoutAnyDate(t *testing.T) {
 		t.Errorf("draw = %+v", d)
 	}
 }
+
+func TestProse(t *testing.T) {
+	for text, want := range map[string]string{
+		"map it: `values`, then go":   "Map it: <code>values</code>, then go.",
+		"`a < b` & <b>":               "<code>a &lt; b</code> &amp; &lt;b&gt;.",
+		"<script>alert(`1`)</script>": "&lt;script&gt;alert(<code>1</code>)&lt;/script&gt;.",
+	} {
+		if got := string(prose(text)); got != want {
+			t.Errorf("prose(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

@@ -130,7 +130,7 @@ func waivable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decision
 		`SELECT FROM research.quarantine WHERE study_id = $1 AND quarantine_id = $2`, reg.id, d.Quarantine); err != nil {
 		return err
 	}
-	return undecided(ctx, tx, fmt.Sprintf("the quarantined row %d is waived already", d.Quarantine),
+	return undecided(ctx, tx, fmt.Sprintf("quarantined row %d", d.Quarantine), "waived",
 		`SELECT FROM research.decision WHERE kind = 'waive' AND quarantine_id = $1`, d.Quarantine)
 }
 
@@ -139,17 +139,17 @@ func liftable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decision
 		`SELECT FROM research.decision WHERE study_id = $1 AND decision_id = $2 AND kind = 'lock'`, reg.id, d.Lifts); err != nil {
 		return err
 	}
-	return undecided(ctx, tx, fmt.Sprintf("lock %d is lifted already", d.Lifts),
+	return undecided(ctx, tx, fmt.Sprintf("lock %d", d.Lifts), "lifted",
 		`SELECT FROM research.decision WHERE kind = 'unlock' AND lifts = $1`, d.Lifts)
 }
 
-// undecided refuses to decide again what the query finds decided.
-func undecided(ctx context.Context, tx pgx.Tx, said, sql string, args ...any) error {
+// undecided refuses to do again what the query finds done.
+func undecided(ctx context.Context, tx pgx.Tx, what, done, sql string, args ...any) error {
 	var decided bool
 	if err := tx.QueryRow(ctx, `SELECT EXISTS (`+sql+`)`, args...).Scan(&decided); err != nil || !decided {
 		return err
 	}
-	return &study.Error{Code: "decision.repeated", Op: said, Hint: "nothing to do: a decision is recorded once and for good", Exit: study.ExitBlocked}
+	return &study.Error{Code: "decision.repeated", Op: what + " is " + done + " already", Hint: "nothing to do: a decision is recorded once and for good", Exit: study.ExitBlocked}
 }
 
 // Locks answers the locks in force on a study, oldest first.

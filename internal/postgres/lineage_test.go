@@ -158,6 +158,11 @@ func TestUnsettled(t *testing.T) {
 		if got, err := s.Unsettled(t.Context(), "amd-obs"); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v, %v", when, got, want, err)
 		}
+		in := begin(t, s, "amd-obs")
+		defer in.Rollback(t.Context())
+		if got, err := in.Unsettled(t.Context()); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s, inside a transaction: %v, want %v, %v", when, got, want, err)
+		}
 	}
 	expect("before anything")
 	write(t, s, "a", &study.Changes{Records: []study.RecordVersion{packed(ids[2], 1, "R", 1, "x")}})

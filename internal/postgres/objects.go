@@ -26,6 +26,8 @@ func (in *Ingest) Unsettled(ctx context.Context) ([]int64, error) {
 	return unsettled(ctx, in.tx, in.reg)
 }
 
+// unsettled looks through the versions since the oldest batch that is not settled,
+// in one go however many there are: IS TRUE keeps the list out of the index.
 func unsettled(ctx context.Context, q querier, reg *registered) ([]int64, error) {
 	const doing = "list what is not settled"
 	rows, err := q.Query(ctx, `
@@ -39,8 +41,8 @@ func unsettled(ctx context.Context, q querier, reg *registered) ([]int64, error)
 		return nil, fault(doing, err)
 	}
 	if rows, err = q.Query(ctx, `
-		SELECT participant_id FROM research.record_version WHERE batch_id = ANY($1) UNION
-		SELECT participant_id FROM research.visit_version WHERE batch_id = ANY($1) ORDER BY 1`, batches); err != nil {
+		SELECT participant_id FROM research.record_version WHERE batch_id >= $2 AND (batch_id = ANY($1)) IS TRUE UNION
+		SELECT participant_id FROM research.visit_version WHERE batch_id >= $2 AND (batch_id = ANY($1)) IS TRUE ORDER BY 1`, batches, slices.Min(batches)); err != nil {
 		return nil, fault(doing, err)
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])

@@ -93,6 +93,20 @@ func TestStatesOfTheQuarantine(t *testing.T) {
 	}
 }
 
+// What a batch refused is told by digest, as often as it was seen.
+func TestWhatABatchRefused(t *testing.T) {
+	s := open(t, amd())
+	twice := refusedRow("p")
+	twice.Ordinal++
+	first := read(t, s, "a", "x", "1", 0, &study.Changes{}, refusedRow("p"), twice, refusedRow("q"))
+	read(t, s, "a", "x", "2", 0, &study.Changes{}, refusedRow("r"))
+	in := begin(t, s, "amd-obs")
+	want := map[study.Digest]int{twice.Item: 2, refusedRow("q").Item: 1}
+	if got, err := in.Refused(t.Context(), first); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("refused %v, want %v, %v", got, want, err)
+	}
+}
+
 // An object that was put aside is read again until what put it aside is waived,
 // also when another of its name landed since.
 func TestObjectsPutAsideWait(t *testing.T) {

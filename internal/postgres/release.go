@@ -203,7 +203,8 @@ func (s *Snapshot) Records(ctx context.Context, participants []int64) ([][]study
 	return currents(ctx, s.tx, s.reg, participants, s.upTo)
 }
 
-// Published records that a sink made a release visible. Recording it twice is a no-op.
+// Published records that a sink made a release visible, and seals the event that
+// says so before it answers. Recording it twice is a no-op.
 func (s *Store) Published(ctx context.Context, plan study.ReleasePlan, p study.Publication, actor string) error {
 	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
@@ -216,7 +217,11 @@ func (s *Store) Published(ctx context.Context, plan study.ReleasePlan, p study.P
 		return record(ctx, tx, event{Action: audit.ReleasePublished, Actor: actor, Study: plan.Study, Object: "release/" + plan.ID, After: p.Envelope,
 			Detail: map[string]any{"sink": p.Sink, "envelope": p.Envelope.String(), "claim": p.Claim, "rows": p.Rows, "bytes": p.Bytes}})
 	})
-	return fault("record the publication", err)
+	if err != nil || s.signer == nil {
+		return fault("record the publication", err)
+	}
+	_, _, err = s.Seal(ctx, s.signer)
+	return err
 }
 
 // ParticipantsOf lists the numbers of a study's participants, for judging them again.

@@ -10,6 +10,9 @@ import (
 	"longitude/study"
 )
 
+// SealWith has publications sealed by signer at once.
+func (s *Store) SealWith(signer *audit.Signer) { s.signer = signer }
+
 // sealBatch bounds the events sealed in one transaction.
 const sealBatch = 10_000
 

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"longitude/internal/audit"
 	"longitude/migrations"
 	"longitude/study"
 )
@@ -32,6 +33,7 @@ type Store struct {
 	software string
 	app      *pgxpool.Pool // role longitude_app: everything but the release snapshot
 	release  *pgxpool.Pool // role longitude_release: research only
+	signer   *audit.Signer // of the audit log; nil = publications wait for whoever seals next
 
 	mu      sync.Mutex
 	studies map[string]*registered // by study name

@@ -231,14 +231,14 @@ func (s *Store) addStudy() {
 			{Code: "form_missing", Kind: "deviation", Open: 44, Explained: 2}, {Code: "forms_missing", Kind: "violation", Open: 9},
 			{Code: "consent_missing", Kind: "violation", Open: 2}, {Code: "unknown_participant", Kind: "violation", Open: 6}},
 		Findings:     []status.CheckCount{{Form: "visual_acuity", Check: "better_than_consented", Open: 4, Explained: 1}},
-		Quarantine:   []status.RuleCount{{Rule: "date_invalid", Count: 19}, {Rule: "choice_unknown", Count: 11}, {Rule: "column_count", Count: 5}, {Rule: "required_empty", Count: 3}},
+		Quarantine:   []status.RuleCount{{Rule: "date_invalid", Count: 19}, {Rule: "choice_unknown", Count: 11}, {Rule: "column_count", Count: 5}, {Rule: "required", Count: 3}},
 		MissingForms: []status.MissingFormAt{{Visit: "month_1", Form: "medications", Missing: 21}, {Visit: "month_3", Form: "oct_imaging", Missing: 17}, {Visit: "month_6", Form: "adverse_events", Missing: 6}},
 	}
 	s.Summaries["cdisc-pilot"] = status.StudySummary{Study: "cdisc-pilot", Title: "CDISC pilot", AsOf: "2026-07-31"}
 }
 
 func (s *Store) addWorkLists() {
-	rules := []string{"date_invalid", "choice_unknown", "column_count", "required_empty"}
+	rules := []string{"date_invalid", "choice_unknown", "column_count", "required"}
 	fields := []string{"visit_date", "method", "", "eye"}
 	for id := int64(38); id >= 1; id-- {
 		s.Rejected = append(s.Rejected, status.QuarantineItem{ID: id, Study: amd, Source: "site-a-drop", Site: "site-a", Batch: 12 + id/5, Ordinal: 100 + id*37,
@@ -260,8 +260,8 @@ func (s *Store) addWorkLists() {
 }
 
 func (s *Store) addDecisions() {
-	decision := func(id int64, kind study.DecisionKind, reason string, hours time.Duration) status.DecisionItem {
-		return status.DecisionItem{ID: id, Kind: string(kind), Study: amd, Reason: reason, By: "dm@example.org", At: *ago(hours * time.Hour), SignedBy: "amd-obs-01-1"}
+	decision := func(id int64, kind study.DecisionKind, reason string, hours int) status.DecisionItem {
+		return status.DecisionItem{ID: id, Kind: string(kind), Study: amd, Reason: reason, By: "dm@example.org", At: Now.Add(-time.Duration(hours) * time.Hour), SignedBy: "amd-obs-01-1"}
 	}
 	explained, waived := decision(1, study.Explain, "data_entry", 290), decision(2, study.Waive, "duplicate", 200)
 	explained.Code, explained.DeviationCode, explained.Evidence = "AMD-2C4E6G8J0K2M4N6P8QRS", "consent_missing", "no consent seen"

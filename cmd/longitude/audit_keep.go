@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"longitude/internal/audit"
+	"longitude/internal/decision"
+	"longitude/internal/postgres"
+	"longitude/study"
+)
+
+func (a *app) auditCheckpointCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "checkpoint", Short: "Seal what waits, and print the signed checkpoint", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withAudit(cmd, func(ctx context.Context, h *house) error {
+				c, err := h.checkpoint(ctx)
+				if err != nil {
+					return err
+				}
+				_, err = a.out.Write(c.Note)
+				return err
+			})
+		},
+	}
+}
+
+// checkpoint seals what waits and answers the newest checkpoint.
+func (h *house) checkpoint(ctx context.Context) (audit.Checkpoint, error) {
+	c, _, err := h.store.Seal(ctx, h.signer)
+	if err == nil && c.Size == 0 {
+		err = &study.Error{Code: "audit.empty", Op: "the audit log has no events yet", Hint: "run `longitude sync` first", Exit: study.ExitFailed}
+	}
+	return c, err
+}
+
+func (a *app) auditAnchorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "anchor DIR", Short: "Keep the checkpoint in a folder, under a name that is never written twice", Args: cobra.ExactArgs(1),
+		Long: `Seals what waits and writes the checkpoint into the folder, which should be where the
+database's administrator cannot change it: another host, or storage that is written
+once. Refuses when the log no longer contains the newest anchor that is there.`,
+		Example: "  longitude audit anchor /mnt/worm/anchors",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			known, err := readAnchors(args[0])
+			if err != nil {
+				return err
+			}
+			return a.withAudit(cmd, func(ctx context.Context, h *house) error { return a.anchor(ctx, h, args[0], known) })
+		},
+	}
+}
+
+func (a *app) anchor(ctx context.Context, h *house, dir string, known []audit.Anchor) error {
+	c, err := h.checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	if n := len(known); n > 0 {
+		last, err := h.signer.Policy().Open(known[n-1].Note)
+		if err == nil {
+			err = h.store.AuditConsistent(ctx, last, c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	name := anchorName(c.Size)
+	if !slices.ContainsFunc(known, func(k audit.Anchor) bool { return k.Size == c.Size }) {
+		if err := putOnce(filepath.Join(dir, name), c.Note); err != nil {
+			return err
+		}
+	}
+	return a.print(map[string]any{"anchor": name, "size": c.Size}, []string{"anchor", "size"}, [][]string{{name, strconv.FormatInt(c.Size, 10)}})
+}
+
+// anchorName is the size of the log, so that names are in the order of the log.
+func anchorName(size int64) string { return fmt.Sprintf("%020d.checkpoint", size) }
+
+// readAnchors reads the anchors of a folder, ascending; other files in it are left alone.
+func readAnchors(dir string) ([]audit.Anchor, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	unreadable := &study.Error{Code: "audit.anchors", Op: "cannot read the anchors", Exit: study.ExitEnvironment, Hint: "name a folder that is there and that this user may read"}
+	files, err := os.ReadDir(dir) // in the order of names
+	if err != nil {
+		return nil, unreadable
+	}
+	var out []audit.Anchor
+	for _, f := range files {
+		digits, ok := strings.CutSuffix(f.Name(), ".checkpoint")
+		size, err := strconv.ParseInt(digits, 10, 64)
+		if !ok || err != nil || f.Name() != anchorName(size) {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			return nil, unreadable
+		}
+		out = append(out, audit.Anchor{Size: size, Note: text})
+	}
+	return out, nil
+}
+
+func (a *app) auditExportCommand() *cobra.Command {
+	var studyName, from, to, dir string
+	cmd := &cobra.Command{
+		Use: "export", Short: "Write a certified copy of a study's events, for people and with proofs", Args: cobra.NoArgs,
+		Long: `Writes the events of a study, and those of no study, as a page, a table and the exact
+bytes, with the signed checkpoint, a proof of each event, and a signed list of all
+files. ` + "`longitude audit check`" + ` checks the folder offline. That it was made is an event.`,
+		Example: "  longitude audit export --from 2026-01-01 --to 2026-04-01 --into copy",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f := postgres.AuditFilter{General: true}
+			var err error
+			f.Since, err = moment(nil, "--from", from)
+			f.Until, err = moment(err, "--to", to)
+			if err != nil {
+				return err
+			}
+			if dir == "" {
+				return &study.Error{Code: "usage.folder", Op: "no folder is named for the copy", Exit: study.ExitUsage, Hint: "name a new one with --into"}
+			}
+			return a.withAudit(cmd, func(ctx context.Context, h *house) error {
+				s, err := h.study(studyName)
+				if err != nil {
+					return err
+				}
+				f.Study = s.Name
+				return a.export(ctx, h, f, dir)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&studyName, "study", "", "the study, where there are several")
+	cmd.Flags().StringVar(&from, "from", "", "from this day or time on, UTC (default: the beginning)")
+	cmd.Flags().StringVar(&to, "to", "", "before this day or time, UTC (default: now)")
+	cmd.Flags().StringVar(&dir, "into", "", "folder to write, new or empty (required)")
+	return cmd
+}
+
+func (a *app) export(ctx context.Context, h *house, f postgres.AuditFilter, dir string) error {
+	c, err := h.checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	out, err := audit.NewExport(dir, "Audit log of "+f.Study, h.signer, c)
+	if err != nil {
+		return err
+	}
+	err = h.store.AuditEvents(ctx, f, func(e audit.Entry) error {
+		if e.Index < 0 || e.Index >= c.Size {
+			return nil // recorded since: part of the next copy
+		}
+		p, err := h.store.AuditProof(ctx, e.Event.ID, c)
+		if err != nil {
+			return err
+		}
+		return out.Add(e, p)
+	})
+	digest, n, closed := out.Close()
+	if err = errors.Join(err, closed); err != nil {
+		return err
+	}
+	actor, err := whoever()
+	if err != nil {
+		return err
+	}
+	if err := h.store.Audit(ctx, audit.ExportMade, actor, f.Study, "audit", audit.OK, map[string]any{"events": n, "sums": digest.String(), "size": c.Size}); err != nil {
+		return err
+	}
+	return a.print(map[string]any{"events": n, "sha256sums": digest.String()}, []string{"events", "sha256 of SHA256SUMS"}, [][]string{{strconv.FormatInt(n, 10), digest.String()}})
+}
+
+func (a *app) auditRedactCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "redact EVENT", Short: "Delete the payload of an event: what got there by mistake", Args: cobra.ExactArgs(1),
+		Long: `The words of an event that people wrote, as the diff of a configuration, are kept
+beside it; the event holds a commitment to them. This deletes the words, and an event
+says who did it and why. The log stays whole.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := eventNumber(args[0])
+			if err != nil {
+				return err
+			}
+			actor, err := whoever()
+			if err != nil {
+				return err
+			}
+			if err := (decision.Why{Reason: reason, Note: reason, Actor: actor}).Check(); err != nil {
+				return err
+			}
+			return a.withAudit(cmd, func(ctx context.Context, h *house) error { return h.store.Redact(ctx, id, actor, reason) })
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, one of: "+decision.Codes())
+	return cmd
+}

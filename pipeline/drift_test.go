@@ -1,0 +1,153 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"longitude/study"
+)
+
+func driftSource(p study.DriftPolicy) *study.Source {
+	src := testSource(true)
+	src.Drift = p
+	return src
+}
+
+const (
+	someRow   = "1,va,baseline,2026-01-01,2026-01-01,R,40,,2026-01-01T00:00:00Z"
+	shortHead = "PID,FORM,VISIT,DATE,ENTERED,OCC,VALUE,MODIFIED\n" // without the notes
+	shortRow  = "1,va,month_1,2026-01-31,2026-01-31,R,41,2026-02-01T00:00:00Z\n"
+)
+
+// kinds names what has drifted.
+func (m *memory) driftKinds() (out []string) {
+	for _, d := range m.drifts {
+		out = append(out, string(d.Kind)+" "+d.Column+" "+string(d.Action))
+	}
+	return out
+}
+
+// Each kind of change does what its policy says, is told by name, and never
+// passes silently.
+func TestDriftPolicies(t *testing.T) {
+	first := file{"1.csv", header + someRow + "\n"}
+	more := file{"2.csv", strings.TrimSuffix(header, "\n") + ",EXTRA\n" + someRow + ",x\n"}
+	less := file{"2.csv", shortHead + shortRow}
+	typed := file{"2.csv", header + strings.Replace(someRow, ",40,,", ",forty,,", 1) + "\n"}
+	after := file{"3.csv", header + strings.Replace(someRow, ",40,", ",42,", 1) + "\n"}
+	for _, c := range []struct {
+		what          string
+		policy        study.DriftPolicy
+		second        file
+		drift         string
+		objects, away int
+		code          string
+	}{
+		{"a new column goes on", study.DriftPolicy{NewColumn: study.Evolve}, more, "new_column EXTRA evolve", 3, 0, ""},
+		{"a new column puts aside", study.DriftPolicy{NewColumn: study.QuarantineDrift}, more, "new_column EXTRA quarantine", 3, 1, ""},
+		{"a new column freezes", study.DriftPolicy{NewColumn: study.Freeze}, more, "", 1, 0, "drift.frozen"},
+		{"a missing column goes on", study.DriftPolicy{MissingColumn: study.Evolve}, less, "missing_column NOTES evolve", 3, 0, ""},
+		{"a missing column puts aside", study.DriftPolicy{MissingColumn: study.QuarantineDrift}, less, "missing_column NOTES quarantine", 3, 1, ""},
+		{"a missing column freezes", study.DriftPolicy{MissingColumn: study.Freeze}, less, "", 1, 0, "drift.frozen"},
+		{"another type goes on", study.DriftPolicy{TypeChange: study.Evolve}, typed, "type_change VALUE evolve", 3, 0, ""},
+		{"another type puts aside", study.DriftPolicy{TypeChange: study.QuarantineDrift}, typed, "type_change VALUE quarantine", 3, 1, ""},
+		{"another type freezes", study.DriftPolicy{TypeChange: study.Freeze}, typed, "", 1, 0, "drift.frozen"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			b := newBench(t, testStudy(), driftSource(c.policy))
+			b.drop.files = []file{first, c.second, after}
+			out, err := b.ingester.Sync(t.Context(), b.feed, "test")
+			if out.Objects != c.objects || out.Aside != c.away || err == nil != (c.code == "") || c.code != "" && codeOf(err) != c.code {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			kinds := b.store.m.driftKinds()
+			if c.drift == "" && len(kinds) > 0 || c.drift != "" && !slices.Contains(kinds, c.drift) {
+				t.Errorf("events %q", kinds)
+			}
+			if c.away == 1 {
+				if aside := b.store.m.numbered[b.store.m.landed()[1].Batch]; !aside.Aside || aside.Counts != (study.Counts{}) || len(out.Reasons) != 1 || aside.Leaves != 1 {
+					t.Errorf("put aside as %+v, because %v", aside, out.Reasons)
+				}
+			}
+			for _, reason := range append(out.Reasons, err) {
+				if reason != nil && strings.Contains(reason.Error(), "forty") {
+					t.Error("a value is told")
+				}
+			}
+		})
+	}
+}
+
+// The whole object counts, not its first batch: the kinds of its values are known
+// after the first rows at the latest.
+func TestDriftBehindTheFirstBatch(t *testing.T) {
+	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{TypeChange: study.QuarantineDrift}))
+	b.sync(file{"1.csv", header + someRow + "\n"})
+	text := strings.Repeat(someRow+"\n", 1500) + strings.Replace(someRow, ",40,,", ",forty,,", 1) + "\n"
+	if out := b.sync(file{"2.csv", header + text}); out.Aside != 1 || b.store.m.live() != 1 {
+		t.Errorf("%+v", out)
+	}
+}
+
+// Codes outside their list are events, once an object.
+func TestNewChoices(t *testing.T) {
+	b := newBench(t, testStudy(), testSource(true))
+	bad := strings.Replace(someRow, ",R,", ",X,", 1) + "\n"
+	b.sync(file{"1.csv", header + bad + bad})
+	if got := b.store.m.driftKinds(); !slices.Equal(got, []string{"new_choice va.eye evolve"}) {
+		t.Errorf("events %q", got)
+	}
+}
+
+// What cannot be read at all is put aside, and the source goes on; an object whose
+// bytes cannot be had is not to blame.
+func TestUnreadableObjects(t *testing.T) {
+	b := newBench(t, testStudy(), testSource(true))
+	out := b.sync(file{"1.csv", ""}, file{"2.csv", "no,header,here\n"}, file{"3.csv", header + someRow + "\n"})
+	if out.Objects != 3 || out.Aside != 2 || b.store.m.live() != 1 || len(b.drop.acks) != 3 {
+		t.Errorf("%+v", out)
+	}
+	if codeOf(out.Reasons[0]) != "csv.empty" || codeOf(out.Reasons[1]) != "drift.put_aside" {
+		t.Errorf("because %v", out.Reasons)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	b.drop.files = []file{{"4.csv", header + someRow + "\n"}}
+	if out, err := b.ingester.Sync(stopped, b.feed, "test"); err == nil || out.Aside != 0 {
+		t.Errorf("stopped: %+v, %v", out, err)
+	}
+}
+
+// Too much that is refused stops the run before anything of the object is recorded.
+func TestMaxRejected(t *testing.T) {
+	bad, good := strings.Replace(someRow, ",R,", ",X,", 1)+"\n", someRow+"\n"
+	late := "1,va,baseline,2026-02-31,,R,40,,\n"
+	for _, c := range []struct {
+		what, text string
+		limit      study.Limit
+		stops      bool
+	}{
+		{"none", bad + bad, study.Limit{}, false},
+		{"the count itself", bad + bad + good, study.Limit{Count: 2}, false},
+		{"one more", bad + late + bad + good, study.Limit{Count: 2}, true},
+		{"the share itself", bad + good, study.Limit{Share: 0.25}, false}, // 1 of 2 rows and 2 records
+		{"more than the share", bad + bad + good, study.Limit{Share: 0.25}, true},
+		{"more than the share at first", bad + good + good + good, study.Limit{Share: 0.2}, false},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			src := testSource(true)
+			src.MaxRejected = c.limit
+			b := newBench(t, testStudy(), src)
+			b.drop.files = []file{{"1.csv", header + c.text}}
+			out, err := b.ingester.Sync(t.Context(), b.feed, "test")
+			if stops := codeOf(err) == "ingest.too_many_rejected"; stops != c.stops || stops != (len(b.store.m.batches) == 0) {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			if c.what == "one more" && !strings.Contains(err.Error(), "choice_unknown 2, date_invalid 1") {
+				t.Errorf("says %v", err)
+			}
+		})
+	}
+}
