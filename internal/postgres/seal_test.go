@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"longitude/internal/audit"
 	"longitude/study"
@@ -85,6 +86,14 @@ func hasCode(err error, code string) bool {
 func tamper(t testing.TB, s *Store, statements ...string) {
 	t.Helper()
 	c := as(t, s, "")
+	tamperIn(t, c, statements...)
+	_ = c.Close(context.Background())
+}
+
+func tamperIn(t testing.TB, c interface {
+	Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
+}, statements ...string) {
+	t.Helper()
 	if _, err := c.Exec(t.Context(), `ALTER TABLE audit.event DISABLE TRIGGER ALL; ALTER TABLE audit.seal DISABLE TRIGGER ALL; ALTER TABLE audit.node DISABLE TRIGGER ALL;
 		ALTER TABLE audit.checkpoint DISABLE TRIGGER ALL; ALTER TABLE audit.payload DISABLE TRIGGER ALL; ALTER TABLE research.record_version DISABLE TRIGGER ALL;
 		ALTER TABLE research.batch DISABLE TRIGGER ALL; ALTER TABLE research.quarantine_sighting DISABLE TRIGGER ALL; ALTER TABLE research.quarantine DISABLE TRIGGER ALL`); err != nil {
@@ -95,7 +104,6 @@ func tamper(t testing.TB, s *Store, statements ...string) {
 			t.Fatalf("%s: %d rows, %v", sql, tag.RowsAffected(), err)
 		}
 	}
-	_ = c.Close(context.Background())
 }
 
 // Several sealers and writers at once: every event has one place, without gaps.

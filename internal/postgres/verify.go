@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -22,6 +23,11 @@ func (s *Store) VerifyAudit(ctx context.Context, policy audit.Policy, anchors []
 		return nil, fault("verify the audit log", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	r, err := verifyAudit(ctx, tx, policy, anchors, deep)
+	return r, fault("verify the audit log", err)
+}
+
+func verifyAudit(ctx context.Context, tx pgx.Tx, policy audit.Policy, anchors []audit.Anchor, deep bool) (_ *audit.Report, err error) {
 	v := &verification{tx: tx, v: audit.NewVerifier(policy, anchors), deep: deep}
 	for more := true; more && err == nil; {
 		more, err = v.chunk(ctx)
@@ -29,9 +35,10 @@ func (s *Store) VerifyAudit(ctx context.Context, policy audit.Policy, anchors []
 	if err == nil {
 		err = v.end(ctx)
 	}
-	return &v.v.Report, fault("verify the audit log", err)
+	return &v.v.Report, err
 }
 
+// verification is one going through the log.
 type verification struct {
 	tx    pgx.Tx
 	v     *audit.Verifier
@@ -56,6 +63,12 @@ func (v *verification) chunk(ctx context.Context) (more bool, err error) {
 	}
 	for i := range places {
 		p := &places[i]
+		if p.Payload == nil && bytes.Contains(p.Leaf, []byte(`"commitment":"`)) {
+			if err := v.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM audit.event JOIN audit.seal USING (event_id) WHERE action = 'audit.redacted' AND object = $1)`,
+				audit.RedactionOf(p.Event)).Scan(&p.Redacted); err != nil {
+				return false, err
+			}
+		}
 		e, ok := v.v.Row(p, func(number int64) ([]byte, bool) { h, there := nodes[number]; return h, there })
 		for len(checkpoints) > 0 && checkpoints[0].Size <= p.Index+1 {
 			v.v.Checkpoint(checkpoints[0])
@@ -74,9 +87,7 @@ func (v *verification) chunk(ctx context.Context) (more bool, err error) {
 func (v *verification) places(ctx context.Context) ([]audit.Row, error) {
 	rows, err := v.tx.Query(ctx, `
 		SELECT s.leaf_index, s.event_id, s.leaf_hash, e.leaf, e.recorded_at, e.action, e.actor, e.object, coalesce(e.run_id, 0),
-		  e.study, e.outcome, e.authority, e.reason, e.software, p.salt, p.payload,
-		  p.payload IS NULL AND EXISTS (SELECT FROM audit.event r JOIN audit.seal USING (event_id)
-		    WHERE r.action = 'audit.redacted' AND r.object = 'event/' || s.event_id)
+		  e.study, e.outcome, e.authority, e.reason, e.software, p.salt, p.payload
 		FROM audit.seal s LEFT JOIN audit.event e USING (event_id) LEFT JOIN audit.payload p USING (event_id)
 		WHERE s.leaf_index >= $1 ORDER BY s.leaf_index LIMIT $2`, v.v.Next(), verifyChunk)
 	if err != nil {
@@ -87,7 +98,7 @@ func (v *verification) places(ctx context.Context) ([]audit.Row, error) {
 		var action, actor, object, studyName, outcome, authority, reason, software *string
 		var run *int64
 		err = row.Scan(&r.Index, &r.Event, &r.LeafHash, &r.Leaf, &at, &action, &actor, &object, &run,
-			&studyName, &outcome, &authority, &reason, &software, &r.Salt, &r.Payload, &r.Redacted)
+			&studyName, &outcome, &authority, &reason, &software, &r.Salt, &r.Payload)
 		r.Columns = audit.Event{ID: r.Event, At: audit.Time(orZero(at)), Action: audit.Action(orEmpty(action)), Actor: orEmpty(actor), Object: orEmpty(object),
 			Study: orEmpty(studyName), Outcome: orEmpty(outcome), Authority: orEmpty(authority), Reason: orEmpty(reason), Software: orEmpty(software)}
 		if run != nil {

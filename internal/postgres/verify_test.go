@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -106,8 +107,10 @@ var mutations = []struct {
 	{"column: outcome", []string{`UPDATE audit.event SET outcome = 'denied' WHERE event_id = 10`}, audit.KindColumn, 9},
 	{"column: authority", []string{`UPDATE audit.event SET authority = 'x' WHERE event_id = 1`}, audit.KindColumn, 0},
 	{"column: software", []string{`UPDATE audit.event SET software = 'x' WHERE event_id = 1`}, audit.KindColumn, 0},
-	{"number of an event", []string{`UPDATE audit.event SET event_id = 50 WHERE event_id = 6`}, audit.KindEvent, 5},
-	{"number of an event and its seal", []string{`UPDATE audit.event SET event_id = 50 WHERE event_id = 6`, `UPDATE audit.seal SET event_id = 50 WHERE event_id = 6`}, audit.KindColumn, 5},
+	{"number of an event", []string{`INSERT INTO audit.event (event_id, recorded_at, action, actor, object, study, outcome, authority, reason, software, leaf) OVERRIDING SYSTEM VALUE
+		SELECT 50, recorded_at, action, actor, object, study, outcome, authority, reason, software, leaf FROM audit.event WHERE event_id = 6`, `DELETE FROM audit.event WHERE event_id = 6`}, audit.KindEvent, 5},
+	{"number of an event and its seal", []string{`INSERT INTO audit.event (event_id, recorded_at, action, actor, object, study, outcome, authority, reason, software, leaf) OVERRIDING SYSTEM VALUE
+		SELECT 50, recorded_at, action, actor, object, study, outcome, authority, reason, software, leaf FROM audit.event WHERE event_id = 6`, `DELETE FROM audit.event WHERE event_id = 6`, `UPDATE audit.seal SET event_id = 50 WHERE event_id = 6`}, audit.KindColumn, 5},
 	{"leaf", []string{`UPDATE audit.event SET leaf = leaf || ' ' WHERE event_id = 6`}, audit.KindLeaf, 5},
 	{"leaf is no event", []string{`UPDATE audit.event SET leaf = '{}x' WHERE event_id = 6`}, audit.KindFormat, 5},
 	{"leaf and column", []string{`UPDATE audit.event SET actor = 'evil', leaf = convert_to(replace(convert_from(leaf, 'UTF8'), '"actor":"test"', '"actor":"evil"'), 'UTF8') WHERE event_id = 6`}, audit.KindLeaf, 5},
@@ -167,12 +170,20 @@ func TestMutations(t *testing.T) {
 	if len(mutations) < 30 {
 		t.Fatal("too few")
 	}
+	s, anchors := history(t)
+	c := as(t, s, "")
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			s, anchors := history(t)
-			tamper(t, s, m.do...)
-			r := verify(t, s, anchors)
+			tx, err := c.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = tx.Rollback(context.Background()) }()
+			tamperIn(t, tx, m.do...)
+			r, err := verifyAudit(t.Context(), tx, signerOf(t, "a").Policy(), anchors, true)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if len(r.Findings) == 0 || r.Findings[0].Kind != m.kind || r.Findings[0].Index != m.index || !hasCode(r.Err(), "audit.tampered") {
 				t.Errorf("found %+v, want %s at %d", r.Findings, m.kind, m.index)
 			}

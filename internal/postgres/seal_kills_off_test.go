@@ -1,0 +1,5 @@
+//go:build !crash
+
+package postgres
+
+const sealerKills = 10
