@@ -87,7 +87,7 @@ func (j *judging) judgeVisit(i int, records []filed) (waits string) {
 	v := &j.out.Visits[i]
 	j.judgeEntry(v, records)
 	if v.Type < 0 {
-		if slices.Contains(j.tied, i) {
+		if j.tied[i] {
 			j.raise(study.VisitAmbiguous, v, "", "actual "+j.on(v.Actual)+" fits no one visit best")
 		}
 		return ""
@@ -222,7 +222,7 @@ func (j *judging) hold(records []filed, v *study.Visit, detail, code string) {
 				continue
 			}
 			if waitCodes[c] == study.IdentityConflict && doubt == "" {
-				doubt = j.conflicting(f.key()).evidence
+				doubt = j.conflicts[f.key()]
 			}
 			code = waitCodes[c]
 			if !waits[c] || at.First() < since[c].First() {
@@ -261,7 +261,7 @@ func (j *judging) mustWait(code string, f *filed, at study.PartialDate) bool {
 	p, form := &j.out.Participant, int(f.form)
 	switch code {
 	case study.IdentityConflict:
-		return len(j.conflicts) > 0 && j.conflicting(f.key()) != nil
+		return len(j.conflicts) > 0 && j.conflicts[f.key()] != ""
 	case study.UnknownParticipant:
 		return !p.Enrolled && form != j.enrolment
 	case study.ConsentMissing:
@@ -329,8 +329,10 @@ func (j *judging) kind(code string) study.DeviationKind {
 }
 
 // settle resolves the stored deviations whose cause has gone and puts all in order.
+// Of what was raised twice the first counts.
 func (j *judging) settle() {
-	slices.SortFunc(j.out.Deviations, compareDeviations)
+	slices.SortStableFunc(j.out.Deviations, compareDeviations)
+	j.out.Deviations = slices.CompactFunc(j.out.Deviations, func(a, b study.Deviation) bool { return a.DeviationKey == b.DeviationKey })
 	raised := j.out.Deviations
 	for _, d := range j.stored {
 		if d.State == study.Resolved || kindOf(d.Code) == "" {

@@ -92,26 +92,27 @@ type judging struct {
 	out   study.Judgement
 
 	holders   []int             // per slot: index of the visit that holds it, or one of the values below
-	tied      []int             // indexes of visits that fit two slots, or a slot two visits, equally well
+	tied      map[int]bool      // indexes of visits that fit two slots, or a slot two visits, equally well
 	stated    []int32           // numbers of stored visits for which this call brought a reason
 	known     map[string]int32  // visit key → index + 1, for participants with many visits
 	records   []filed           // live records by visit, form and occurrence
 	removed   []study.RecordKey // records that have versions, the current one a tombstone
-	gone      []int32           // numbers of visits that had records and have none any more
+	gone      []int32           // numbers of visits that had records and have none any more, in order
 	changes   []change          // records that changed without a reason
 	site      int               // index of the new row that says the participant's site, -1 = none
 	withdrawn int               // likewise, the date of withdrawal
 	status    int               // likewise, the status
 	stored    []study.Deviation // what deviations are stored, in order
 
-	heads     map[study.RecordKey]int32 // stored current version of each record, index in prior.Versions; made when asked for
-	locked    []int64                   // per new record: the lock that refuses it; nil = no locks
-	adopted   []study.Date              // per version of the protocol: when the participant's site adopted it; nil = there is one version
-	newest    int                       // version of the protocol in force on the as-of date
-	events    []study.Date              // per fact of the study: the day of the event
-	conflicts []conflict                // records that contradict who the participant is
-	over      bool                      // participation has ended …
-	ended     study.Date                // … on this day, NoDate = nobody knows
+	heads     map[study.RecordKey]int32  // stored current version of each record, index in prior.Versions; made when asked for
+	said      map[saidAt]bool            // all that is stored, by when it was said; made when asked for
+	locked    []int64                    // per new record: the lock that refuses it; nil = no locks
+	adopted   []study.Date               // per version of the protocol: when the participant's site adopted it; nil = there is one version
+	newest    int                        // version of the protocol in force on the as-of date
+	events    []study.Date               // per fact of the study: the day of the event
+	conflicts map[study.RecordKey]string // records that contradict who the participant is: the evidence names the fact and both forms, never the values
+	over      bool                       // participation has ended …
+	ended     study.Date                 // … on this day, NoDate = nobody knows
 }
 
 // The holders of a slot without a visit.

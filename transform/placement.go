@@ -228,7 +228,7 @@ func (j *judging) placeByDate(beyond bool) (placed bool) {
 		to := from
 		var level []fit // the fits at one distance that are still possible
 		for ; to < len(fits) && fits[to].distance == fits[from].distance; to++ {
-			if f := fits[to]; j.out.Visits[f.visit].Type < 0 && j.holders[f.slot] == vacant && !slices.Contains(j.tied, f.visit) {
+			if f := fits[to]; j.out.Visits[f.visit].Type < 0 && j.holders[f.slot] == vacant && !j.tied[f.visit] {
 				level = append(level, f)
 			}
 		}
@@ -236,7 +236,10 @@ func (j *judging) placeByDate(beyond bool) (placed bool) {
 		for _, f := range level {
 			rival := func(o fit) bool { return o != f && (o.visit == f.visit || o.slot == f.slot) }
 			if slices.ContainsFunc(level, rival) {
-				j.tied = append(j.tied, f.visit)
+				if j.tied == nil {
+					j.tied = map[int]bool{}
+				}
+				j.tied[f.visit] = true
 				j.holders[f.slot] = contested
 				continue
 			}

@@ -180,13 +180,20 @@ func (j *judging) of(no int32) []filed {
 // records and has none any more has not happened.
 func (j *judging) takeBack() {
 	for _, r := range j.removed {
-		if r.VisitNo == 0 || slices.Contains(j.gone, r.VisitNo) || len(j.of(r.VisitNo)) > 0 {
+		again := len(j.gone) > 0 && j.gone[len(j.gone)-1] == r.VisitNo // they are in order of visits
+		if r.VisitNo == 0 || again || len(j.of(r.VisitNo)) > 0 {
 			continue
 		}
 		j.gone = append(j.gone, r.VisitNo)
 		v := j.visit(r.VisitNo)
 		v.Actual, v.Reason = study.PartialDate{}, false
 	}
+}
+
+// isGone reports whether v had records and has none any more.
+func (j *judging) isGone(v *study.Visit) bool {
+	_, gone := slices.BinarySearch(j.gone, v.No)
+	return gone
 }
 
 // detail names a record of f's kind in a deviation: the form, and the occurrence
