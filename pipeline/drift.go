@@ -17,6 +17,7 @@ type watch struct {
 	asked    []string    // columns that the mapping reads
 	accepted study.Shape // of no columns: the first object says
 	again    bool        // the object is read again: its shape is not judged
+	keep     bool        // something is locked: rows are kept until they are judged, for what is refused then
 
 	observer transform.Observer
 	seen     int  // batches
@@ -26,7 +27,7 @@ type watch struct {
 }
 
 func newWatch(ctx context.Context, r *reading) (*watch, error) {
-	w := &watch{source: r.feed.Config, again: r.origin > 0}
+	w := &watch{source: r.feed.Config, again: r.origin > 0, keep: len(r.locks) > 0}
 	if w.again {
 		return w, nil
 	}
@@ -35,7 +36,12 @@ func newWatch(ctx context.Context, r *reading) (*watch, error) {
 	return w, err
 }
 
-func (w *watch) begin(m *transform.Mapper) { w.asked, w.observer = m.Columns(), m.Observer() }
+func (w *watch) begin(m *transform.Mapper) {
+	w.asked, w.observer = m.Columns(), m.Observer()
+	if w.keep {
+		m.KeepRows()
+	}
+}
 
 // tolerant reports whether a column of fields may be missing. An object that is
 // read again was let in, or a person wants it in.

@@ -211,6 +211,7 @@ type reading struct {
 	overtaken bool           // a later object of the source is not among them
 	shared    bool           // what is gone of it another of them may have to say again
 
+	locks    []study.Lock // in force
 	counts   study.Counts
 	refusals refusals
 	columns  []string
@@ -258,6 +259,10 @@ func (r *reading) close(ctx context.Context, b study.BatchRecord) error {
 func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	r.refusals = refusals{source: r.feed.Config.Name, limit: r.feed.Config.MaxRejected}
 	r.seen, r.tree = map[sighting]bool{}, &merkle{salt: r.object.Digest}
+	var err error
+	if r.locks, err = r.tx.Locks(ctx); err != nil {
+		return err
+	}
 	landed, err := r.feed.Landing.Open(ctx, r.object)
 	if err != nil {
 		return err
@@ -337,9 +342,6 @@ func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*tran
 	if len(problems) > 0 {
 		return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
 			Hint: "run `longitude validate`", Exit: study.ExitUsage}
-	}
-	if f.KeepRows {
-		mapper.KeepRows()
 	}
 	l.begin(mapper)
 	spec, through := f.Config.Format, &honest{r: r}

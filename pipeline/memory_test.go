@@ -252,6 +252,8 @@ func (x *transaction) Quarantine(_ context.Context, _ string, rejections []study
 
 func (x *transaction) Unsettled(context.Context) ([]int64, error) { return x.unsettled(), nil }
 
+func (x *transaction) Locks(context.Context) ([]study.Lock, error) { return x.locks, nil }
+
 func (x *transaction) Refused(_ context.Context, batch int64) (map[study.Digest]int, error) {
 	return x.sightings[batch], nil
 }

@@ -113,21 +113,25 @@ func (m *removal) keys(h *study.History, news []study.Record, placed []int32) ma
 }
 
 // void takes the place in order from versions whose row, read again, gives their
-// record no more: whatever else is said of it counts instead.
-func (m *removal) void(h *study.History, news []study.Record, placed []int32) (any bool) {
+// record no more: whatever else is said of it counts instead. A row of which a
+// rule refuses anything may give it still.
+func (m *removal) void(h *study.History, news []study.Record, verdict *study.Judgement) (any bool) {
 	type origin struct {
 		key     study.RecordKey
 		ordinal int64
 	}
-	given := make(map[origin]bool, len(news))
+	given, refused := make(map[origin]bool, len(news)), map[int64]bool{}
 	for i := range news {
-		for key := range m.keys(h, news[i:i+1], placed[i:i+1]) {
+		if verdict.Blocked[i] != "" {
+			refused[news[i].Ordinal] = true
+		}
+		for key := range m.keys(h, news[i:i+1], verdict.VisitNo[i:i+1]) {
 			given[origin{key, news[i].Ordinal}] = true
 		}
 	}
 	m.each(h, func(versions []study.VersionRef) {
 		for i := range versions {
-			if v := &versions[i]; v.Landed == m.landed && !v.Removed && !given[origin{v.Key, v.Ordinal}] && !m.keeps(v) {
+			if v := &versions[i]; v.Landed == m.landed && !v.Removed && !given[origin{v.Key, v.Ordinal}] && !refused[v.Ordinal] && !m.keeps(v) {
 				v.Landed, v.Modified, any = 0, time.Time{}, true
 				m.shared = m.shared || !v.Late
 			}

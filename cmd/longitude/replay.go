@@ -94,7 +94,7 @@ func (h *house) replaySource(ctx context.Context, name string, objects []study.L
 	if err != nil {
 		return nil, pipeline.Outcome{}, err
 	}
-	f, err := h.landed(ctx, sources[0])
+	f, err := h.landed(sources[0])
 	if err != nil || len(objects) == 0 {
 		return sources[0], pipeline.Outcome{}, err
 	}

@@ -151,24 +151,6 @@ func undecided(ctx context.Context, tx pgx.Tx, what, done, sql string, args ...a
 	return &study.Error{Code: "decision.repeated", Op: what + " is " + done + " already", Hint: "nothing to do: a decision is recorded once and for good", Exit: study.ExitBlocked}
 }
 
-// Locks answers the locks in force on a study, oldest first.
-func (s *Store) Locks(ctx context.Context, studyName string) ([]study.Decision, error) {
-	reg, err := s.shown(studyName)
-	if err != nil {
-		return nil, err
-	}
-	return collect(ctx, s, "list the locks", func(row pgx.CollectableRow) (study.Decision, error) {
-		d := study.Decision{Kind: study.LockData, Study: studyName}
-		err := row.Scan(&d.ID, &d.Participant, &d.Visit, &d.Reason, &d.Actor, &d.At, &d.Statement, &d.Signature, &d.SignedBy)
-		d.At = d.At.UTC()
-		return d, err
-	}, `
-		SELECT decision_id, coalesce(participant_id, 0), visit, reason, actor, recorded_at, statement, signature, signed_by
-		FROM research.decision d WHERE study_id = $1 AND kind = 'lock'
-		  AND NOT EXISTS (SELECT 1 FROM research.decision u WHERE u.kind = 'unlock' AND u.lifts = d.decision_id)
-		ORDER BY decision_id`, reg.id)
-}
-
 // DeviationByID answers a deviation by the number of its current version, with
 // the study and the participant it is about.
 func (s *Store) DeviationByID(ctx context.Context, id int64) (studyName string, participant int64, d study.Deviation, err error) {
