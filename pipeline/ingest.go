@@ -214,7 +214,6 @@ type reading struct {
 	locks    []study.Lock // in force
 	counts   study.Counts
 	refusals refusals
-	columns  []string
 	seen     map[sighting]bool // things quarantined; of an object that is read again
 	changed  bool              // something was written besides the quarantine
 	tree     *merkle
@@ -247,7 +246,7 @@ func (r *reading) refused() map[study.Digest]int {
 
 // close checks the counts of a reading and finishes its batch.
 func (r *reading) close(ctx context.Context, b study.BatchRecord) error {
-	b.Counts, b.Root, b.Leaves, b.Columns = r.counts, r.tree.root(), r.tree.leaves, r.columns
+	b.Counts, b.Root, b.Leaves = r.counts, r.tree.root(), r.tree.leaves
 	if err := balanced(r.feed.Config.Name, r.counts); err != nil {
 		return err
 	}

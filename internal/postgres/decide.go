@@ -65,7 +65,7 @@ func insertDecision(ctx context.Context, tx pgx.Tx, reg *registered, d *study.De
 
 // decidable refuses a decision about nothing, and answers what it is about.
 func decidable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decision) (about string, err error) {
-	if d.Participant != 0 || d.Kind == study.Distinct {
+	if d.Participant != 0 {
 		if err := exists(ctx, tx, "participant "+itoa(int(d.Participant)),
 			`SELECT FROM research.participant WHERE study_id = $1 AND participant_id = $2`, reg.id, d.Participant); err != nil {
 			return "", err
