@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -26,6 +27,7 @@ type Mapper struct {
 	told      told    // by the row being mapped
 	modified  instant // read last: rows of one visit mostly share it
 	texts     texts
+	shelf     shelf
 	checker   checker
 	record    record
 	gathering gathering
@@ -86,11 +88,19 @@ type Mapped struct {
 	Notes      map[string]int64 // what is only noted: by "form.check" and "form.field:rule"
 }
 
-// Reset empties m and keeps its memory.
+// Reset empties m and keeps its memory, until Map writes over it.
 func (m *Mapped) Reset() {
-	clear(m.Drafts)
 	clear(m.Rejections)
 	*m = Mapped{Drafts: m.Drafts[:0], Rejections: m.Rejections[:0]}
+}
+
+// draft appends an empty draft, to be filled where it stands: it is too large to
+// be copied there.
+func (m *Mapped) draft() *study.Draft {
+	m.Drafts = slices.Grow(m.Drafts, 1)[:len(m.Drafts)+1]
+	d := &m.Drafts[len(m.Drafts)-1]
+	*d = study.Draft{}
+	return d
 }
 
 // NewMapper compiles the mapping of src onto s. It finds every problem at once;

@@ -52,10 +52,10 @@ func (m *Mapper) tell(row [][]byte, visits bool, t *told) fault {
 	r := &m.row
 	*t = told{visit: study.VisitRef{Type: -1, Unsaid: r.unsaid}}
 	site, _ := r.site.take(row)
-	if site != nil && !isCode(site, maxSite) {
-		return fault{ruleSite, r.site.name("site")}
-	}
 	if string(site) != m.site {
+		if site != nil && !isCode(site, maxSite) {
+			return fault{ruleSite, r.site.name("site")}
+		}
 		m.site = string(site)
 	}
 	t.site = m.site
@@ -83,11 +83,8 @@ func (m *Mapper) tell(row [][]byte, visits bool, t *told) fault {
 func (m *Mapper) history(row [][]byte, t *told) fault {
 	r := &m.row
 	if text, _ := r.modified.take(row); text != nil {
-		if !bytes.Equal(text, m.modified.text) {
-			at, ok := r.modified.layout.instant(text, m.loc)
-			m.modified = instant{append(m.modified.text[:0], text...), at.Truncate(time.Microsecond), ok}
-		}
-		if t.modified = m.modified.at; !m.modified.ok {
+		var ok bool
+		if t.modified, ok = m.modifiedAt(text); !ok {
 			return fault{ruleModified, r.modified.name("modified")}
 		}
 	}
@@ -123,6 +120,22 @@ func (m *Mapper) history(row [][]byte, t *told) fault {
 	return fault{}
 }
 
+// modifiedAt reads when a row was modified. What takes long to read is not read
+// again for the next row.
+func (m *Mapper) modifiedAt(text []byte) (time.Time, bool) {
+	l, last := &m.row.modified.layout, &m.modified
+	if l.text == "" {
+		if at, ok := zulu(text); ok {
+			return at, true
+		}
+	}
+	if !bytes.Equal(text, last.text) {
+		at, ok := l.instant(text, m.loc)
+		*last = instant{append(last.text[:0], text...), at.Truncate(time.Microsecond), ok}
+	}
+	return last.at, last.ok
+}
+
 func exact(p study.PartialDate) study.Date {
 	if !p.Exact() {
 		return study.NoDate
@@ -132,9 +145,19 @@ func exact(p study.PartialDate) study.Date {
 
 // day reads the civil date that p gives; false when there is text that is none.
 func (m *Mapper) day(p *pick, row [][]byte, to *study.PartialDate) bool {
-	text, _ := p.take(row)
+	return !p.mapped || m.readDay(p, row, to)
+}
+
+func (m *Mapper) readDay(p *pick, row [][]byte, to *study.PartialDate) bool {
+	text, _ := p.give(row)
 	if text == nil {
 		return true
+	}
+	if p.layout.iso {
+		if d, ok := isoDay(text); ok {
+			*to = study.ExactDate(d)
+			return true
+		}
 	}
 	*to = p.days.recall(text, func(s string) study.PartialDate {
 		d, _ := p.layout.day(s, m.loc)
