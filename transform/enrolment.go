@@ -89,8 +89,9 @@ func (j *judging) without(form int) bool {
 	return false
 }
 
-// hear notes what a row says of the participant, once it is not older than what
-// is known of its record. Silence takes nothing back, and a removal says nothing.
+// hear notes what a row says of the participant, unless it does not say when it was
+// modified and no longer counts. An older version of a record is heard, for where
+// the newer one is silent. Silence takes nothing back, and a removal says nothing.
 func (j *judging) hear(row int32) {
 	if row < 0 {
 		return

@@ -3,6 +3,7 @@ package transform
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"longitude/study"
 )
@@ -40,9 +41,7 @@ func (j *judging) file() {
 			all = append(all, filed{j.out.VisitNo[i], int32(n.Form), int32(i), -1, n.Entered, n.Occurrence})
 		}
 	}
-	slices.SortFunc(all, func(a, b filed) int {
-		return cmp.Or(compareKeys(&a, &b), cmp.Compare(a.row, b.row), cmp.Compare(a.version, b.version))
-	})
+	all = inOrder(all)
 	j.records, j.removed, j.changes, j.gone = all[:0], nil, nil, nil
 	j.site, j.withdrawn, j.status = -1, -1, -1
 	for from := 0; from < len(all); {
@@ -87,8 +86,11 @@ func (j *judging) current(versions []filed) filed {
 			number = j.numbered(next, last)
 			last = max(last, number)
 		}
-		if j.replaces(next, top) {
+		replaces := j.replaces(next, top)
+		if replaces || next.row >= 0 && !j.news[next.row].Modified.IsZero() {
 			j.hear(next.row)
+		}
+		if replaces {
 			if j.unexplained(next, top) {
 				changed = at
 			}
@@ -177,7 +179,8 @@ func (j *judging) of(no int32) []filed {
 }
 
 // takeBack undoes what removed records said of their visits: a visit that had
-// records and has none any more has not happened.
+// records and has none any more has not happened, and whatever arrives of it next
+// says when it did.
 func (j *judging) takeBack() {
 	for _, r := range j.removed {
 		again := len(j.gone) > 0 && j.gone[len(j.gone)-1] == r.VisitNo // they are in order of visits
@@ -186,7 +189,7 @@ func (j *judging) takeBack() {
 		}
 		j.gone = append(j.gone, r.VisitNo)
 		v := j.visit(r.VisitNo)
-		v.Actual, v.Reason = study.PartialDate{}, false
+		v.Actual, v.Reason, v.Modified = study.PartialDate{}, false, time.Time{}
 	}
 }
 
