@@ -135,8 +135,8 @@ func (s *vault) ParticipantsOf(context.Context, string) ([]int64, error) {
 
 func (s *vault) Unsettled(context.Context, string) ([]int64, error) { return s.m.unsettled(), nil }
 
-func (s *vault) Objects(context.Context, string, bool) ([]study.LandedObject, error) {
-	return s.m.landed(), nil
+func (s *vault) Objects(_ context.Context, source string, _ bool) ([]study.LandedObject, error) {
+	return slices.DeleteFunc(s.m.landed(), func(o study.LandedObject) bool { return s.m.numbered[o.Batch].Source != source }), nil
 }
 
 // unsettled are those of whom versions came since everybody was last judged again.
