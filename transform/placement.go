@@ -34,8 +34,10 @@ func (j *judging) merge() {
 		if n.Visit.Key == "" || j.study.Forms[n.Form].Log {
 			continue
 		}
-		if at < 0 || visits[at].Key != n.Visit.Key { // rows of one visit tend to stand together
-			at = j.find(visits, n.Visit.Key)
+		if at < 0 || visits[at].Key != n.Visit.Key { // rows of one visit tend to stand together …
+			if at++; at == len(visits) || visits[at].Key != n.Visit.Key { // … or in order of visits
+				at = j.find(visits, n.Visit.Key)
+			}
 		}
 		if at < 0 {
 			if j.out.Blocked[i] != "" {
@@ -106,7 +108,7 @@ func tell(v *study.Visit, n *study.Record) {
 	}
 	corrects := !v.Modified.IsZero() && n.Modified.After(v.Modified)
 	takesBack := func(fact study.Unsaid) bool { return corrects && ref.Unsaid&fact == 0 }
-	before := *v
+	actual, planned, declared := v.Actual, v.Planned, v.Declared
 	for _, f := range [...]struct {
 		of   study.Unsaid
 		to   *study.PartialDate
@@ -116,7 +118,7 @@ func tell(v *study.Visit, n *study.Record) {
 			*f.to = f.says
 		}
 	}
-	same := v.Actual == before.Actual && v.Planned == before.Planned && v.Declared == before.Declared
+	same := v.Actual == actual && v.Planned == planned && v.Declared == declared
 	v.Reason = ref.Reason || v.Reason && same && !takesBack(study.UnsaidReason)
 	if n.Modified.After(v.Modified) && ref.Unsaid&study.UnsaidActual == 0 {
 		v.Modified = n.Modified

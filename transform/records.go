@@ -3,7 +3,6 @@ package transform
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"longitude/study"
 )
@@ -86,11 +85,8 @@ func (j *judging) current(versions []filed) filed {
 			number = j.numbered(next, last)
 			last = max(last, number)
 		}
-		replaces := j.replaces(next, top)
-		if replaces || next.row >= 0 && !j.news[next.row].Modified.IsZero() {
+		if j.replaces(next, top) {
 			j.hear(next.row)
-		}
-		if replaces {
 			if j.unexplained(next, top) {
 				changed = at
 			}
@@ -179,8 +175,7 @@ func (j *judging) of(no int32) []filed {
 }
 
 // takeBack undoes what removed records said of their visits: a visit that had
-// records and has none any more has not happened, and whatever arrives of it next
-// says when it did.
+// records and has none any more has not happened.
 func (j *judging) takeBack() {
 	for _, r := range j.removed {
 		again := len(j.gone) > 0 && j.gone[len(j.gone)-1] == r.VisitNo // they are in order of visits
@@ -189,7 +184,7 @@ func (j *judging) takeBack() {
 		}
 		j.gone = append(j.gone, r.VisitNo)
 		v := j.visit(r.VisitNo)
-		v.Actual, v.Reason, v.Modified = study.PartialDate{}, false, time.Time{}
+		v.Actual, v.Reason = study.PartialDate{}, false
 	}
 }
 
