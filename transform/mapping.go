@@ -24,7 +24,8 @@ type Mapper struct {
 	facts     [][]fact   // by form: what its fields tell of the participant
 	identity  string     // told last, as is the site
 	site      string
-	told      told    // by the row being mapped
+	told      told // by the row being mapped
+	visit     *visitName
 	modified  instant // read last: rows of one visit mostly share it
 	texts     texts
 	shelf     shelf
@@ -56,9 +57,9 @@ type rowMap struct {
 	reason, modified, entered, author, withdrawn, status, statusOn, change, deleted pick
 	deletedValues map[string]bool // nil: any text
 
-	by     string         // name | number | date
-	unsaid study.Unsaid   // facts of a visit that no column carries
-	types  map[string]int // name, alias or number as the source writes it → index of the visit type
+	by     string                // name | number | date
+	unsaid study.Unsaid          // facts of a visit that no column carries
+	types  map[string]*visitName // by name, alias or number as the source writes it
 }
 
 // formMap is one form fed by rows.
@@ -190,26 +191,27 @@ func newRowMap(s *study.Study, from *study.Mapping, mark byte) rowMap {
 }
 
 // visitTypes is what a source may call the visit types.
-func visitTypes(s *study.Study, from *study.Mapping) map[string]int {
-	types := map[string]int{}
+func visitTypes(s *study.Study, from *study.Mapping) map[string]*visitName {
+	types := map[string]*visitName{}
+	name := func(text string, i int) { types[text] = &visitName{text: text, index: i} }
 	for i, v := range s.Visits {
 		if from.VisitBy == "number" {
 			if v.Number != "" {
-				types[v.Number] = i
+				name(v.Number, i)
 				if number, _, _, ok := appendNumber(nil, []byte(v.Number), '.'); ok {
-					types[string(number)] = i
+					name(string(number), i)
 				}
 			}
 			continue
 		}
-		types[norm.NFC.String(v.Name)] = i
+		name(norm.NFC.String(v.Name), i)
 		for _, alias := range v.Aliases {
-			types[norm.NFC.String(alias)] = i
+			name(norm.NFC.String(alias), i)
 		}
 	}
-	for alias, name := range from.VisitAliases {
-		if i := s.VisitIndex(name); i >= 0 {
-			types[norm.NFC.String(alias)] = i
+	for alias, of := range from.VisitAliases {
+		if i := s.VisitIndex(of); i >= 0 {
+			name(norm.NFC.String(alias), i)
 		}
 	}
 	return types

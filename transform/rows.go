@@ -192,10 +192,37 @@ func (m *Mapper) visitOf(row [][]byte, v *study.VisitRef) fault {
 		v.Key = m.visitKey([]byte("d:"), row, v.Actual)
 		return fault{}
 	}
-	if i, ok := r.types[string(source)]; ok {
+	if i, ok := m.typeOf(source); ok {
 		return m.named(i, row, v)
 	}
 	return m.unnamed(source, row, v)
+}
+
+// visitName is what a source calls a visit type.
+type visitName struct {
+	text  string
+	index int
+	after *visitName // what came after it the last time
+}
+
+// typeOf is the visit type that a text names. Rows come in order of visits, mostly,
+// so what came after a name before is looked at first.
+func (m *Mapper) typeOf(text []byte) (index int, ok bool) {
+	if m.visit != nil {
+		if next := m.visit.after; next != nil && next.text == string(text) {
+			m.visit = next
+			return next.index, true
+		}
+	}
+	name, ok := m.row.types[string(text)]
+	if !ok {
+		return 0, false
+	}
+	if m.visit != nil {
+		m.visit.after = name
+	}
+	m.visit = name
+	return name.index, true
 }
 
 // named keys a visit of a type of the protocol: by the type's name, and where the
@@ -226,7 +253,7 @@ func (m *Mapper) unnamed(source []byte, row [][]byte, v *study.VisitRef) fault {
 	key := m.record.key[:0]
 	if m.row.by == "number" {
 		number, _, _, ok := appendNumber(append(key, "n:"...), source, '.')
-		if i, is := m.row.types[string(number[min(2, len(number)):])]; ok && is {
+		if i, is := m.typeOf(number[min(2, len(number)):]); ok && is {
 			return m.named(i, row, v)
 		}
 		if ok && len(number) <= 10 {
