@@ -2,6 +2,7 @@ package transform
 
 import (
 	"slices"
+	"sync"
 
 	"longitude/study"
 )
@@ -15,6 +16,7 @@ type Rules struct {
 	consent   int      // form that carries consent, -1 = consent is recorded elsewhere
 	reaches   bool     // some type takes visits by date outside its window too
 	anchored  bool     // some window counts from an event
+	desks     sync.Pool
 }
 
 // NewRules compiles the protocol of s, which config has validated.
@@ -51,7 +53,12 @@ func NewRules(s *study.Study) *Rules {
 // far as the data show: the as-of date is at most the last day the participant
 // was seen.
 func (r *Rules) Judge(prior study.History, news []study.Record, asOf study.Date) study.Judgement {
-	j := judging{Rules: r, prior: prior, news: news, asOf: asOf}
+	d, _ := r.desks.Get().(*desk)
+	if d == nil {
+		d = new(desk)
+	}
+	defer r.desks.Put(d)
+	j := judging{Rules: r, prior: prior, news: news, asOf: asOf, desk: d}
 	j.out.Blocked = make([]string, len(news))
 	if j.stored = prior.Deviations; !slices.IsSortedFunc(j.stored, compareDeviations) {
 		j.stored = slices.SortedFunc(slices.Values(j.stored), compareDeviations)
@@ -89,6 +96,7 @@ type judging struct {
 	prior study.History
 	news  []study.Record
 	asOf  study.Date
+	desk  *desk
 	out   study.Judgement
 
 	holders   []int             // per slot: index of the visit that holds it, or one of the values below

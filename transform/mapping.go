@@ -24,9 +24,9 @@ type Mapper struct {
 	facts     [][]fact   // by form: what its fields tell of the participant
 	identity  string     // told last, as is the site
 	site      string
-	told      told // by the row being mapped
-	visit     *visitName
-	modified  instant // read last: rows of one visit mostly share it
+	told      told       // by the row being mapped
+	visit     *visitName // found last
+	modified  instant    // read last: rows of one visit mostly share it
 	texts     texts
 	shelf     shelf
 	checker   checker

@@ -1,13 +1,20 @@
 package transform
 
-// inOrder sorts records by their keys, and those of one key in order of arrival,
+import "slices"
+
+// desk is where the records of a participant are put in order, and those of the
+// next one after them.
+type desk struct{ all, merged []filed }
+
+// sort sorts the records by their keys, and those of one key in order of arrival,
 // which is the order they come in. They come in few ordered runs, what is stored
 // and then file by file, so neighbouring runs are merged until one is left.
-func inOrder(all []filed) []filed {
-	if ordered(all) == len(all) {
-		return all
+func (d *desk) sort() []filed {
+	if ordered(d.all) == len(d.all) {
+		return d.all
 	}
-	merged := make([]filed, 0, len(all))
+	d.merged = slices.Grow(d.merged[:0], len(d.all))
+	all, merged := d.all, d.merged
 	for runs := 2; runs > 1; all, merged = merged, all[:0] {
 		runs = 0
 		for from := all; len(from) > 0; runs++ {

@@ -29,7 +29,7 @@ type change struct {
 
 // file lists the live records: what is stored, overlaid with what arrived.
 func (j *judging) file() {
-	all := make([]filed, 0, len(j.prior.Versions)+len(j.news))
+	all := j.desk.all[:0]
 	for i := range j.prior.Versions {
 		v := &j.prior.Versions[i]
 		all = append(all, filed{v.Key.VisitNo, int32(v.Key.Form), -1, int32(i), v.Entered, v.Key.Occurrence})
@@ -40,7 +40,8 @@ func (j *judging) file() {
 			all = append(all, filed{j.out.VisitNo[i], int32(n.Form), int32(i), -1, n.Entered, n.Occurrence})
 		}
 	}
-	all = inOrder(all)
+	j.desk.all = all
+	all = j.desk.sort()
 	j.records, j.removed, j.changes, j.gone = all[:0], nil, nil, nil
 	j.site, j.withdrawn, j.status = -1, -1, -1
 	for from := 0; from < len(all); {
