@@ -209,6 +209,7 @@ type reading struct {
 	together  map[int64]bool // the same of all objects that are read again with it
 	facts     *told          // by them
 	overtaken bool           // a later object of the source is not among them
+	newest    bool           // no later object of the source, or of its name, tells of what is absent from it
 	shared    bool           // what is gone of it another of them may have to say again
 
 	locks    []study.Lock // in force
