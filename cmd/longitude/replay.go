@@ -73,7 +73,11 @@ func (h *house) replayed(ctx context.Context, objects map[string][]study.LandedO
 		if err != nil {
 			r.Error = codeOf(err)
 			failed(err)
-		} else if !slices.Contains(studies, src.Study) {
+		}
+		for _, why := range out.Reasons {
+			report(why)
+		}
+		if src != nil && !slices.Contains(studies, src.Study) { // what came before a failure is settled too
 			studies = append(studies, src.Study)
 		}
 		if results = append(results, r); ctx.Err() != nil {

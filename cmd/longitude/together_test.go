@@ -172,3 +172,13 @@ func TestTwoSourcesAndALock(t *testing.T) {
 	}
 	x.nothingNew()
 }
+
+// What stays put aside when it is read again says why, as it did when it came.
+func TestReplayTellsWhyAnObjectStaysAside(t *testing.T) {
+	x := newTrial(t, smallStudy)
+	x.drop("1.csv", "nothing,of,this\n")
+	x.sync(study.ExitRejections)
+	if _, said := x.run(study.ExitRejections, "replay", "clinic"); !strings.Contains(said, "map.column_missing") {
+		t.Errorf("replay says: %s", said)
+	}
+}
