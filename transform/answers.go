@@ -11,7 +11,7 @@ import (
 // record is the scratch of the record being built.
 type record struct {
 	answers, missing, findings, key []byte
-	values                          [][]byte // packed value by field, nil = missing; before sealing
+	values                          [][]byte // packed value by field, nil = missing; before sealing; of a form that weighs them
 	private                         []study.PrivateItem
 	rejected                        bool
 }
@@ -26,7 +26,7 @@ func (m *Mapper) mapForm(f *formMap, row [][]byte, t *told, at *place, out *Mapp
 		m.record.empty(len(f.fields))
 	default:
 		for i := 0; i < len(f.fields); i++ {
-			if i = m.record.copy(f.fields, i, row); i < len(f.fields) {
+			if i = m.record.copy(f, i, row); i < len(f.fields) {
 				m.readField(f, i, row, at, out)
 			}
 		}
@@ -68,27 +68,36 @@ func (m *Mapper) begin() {
 	r.values, r.private, r.rejected = r.values[:0], r.private[:0], false
 }
 
-// copy packs the fields from i on whose cells stand as they are, which most do. It
-// returns the first that has to be read.
-func (r *record) copy(fields []fieldMap, i int, row [][]byte) int {
+// copy packs the fields from i on whose cells stand as they are, or are empty and
+// may be, as most do. It returns the first that has to be read.
+func (r *record) copy(form *formMap, i int, row [][]byte) int {
 	answers, values := r.answers, r.values
-	for ; i < len(fields); i++ {
-		f := &fields[i]
+	for ; i < len(form.fields); i++ {
+		f := &form.fields[i]
 		if f.plain == noPlain || f.pick.index == absent {
 			break
 		}
-		text := row[f.pick.index]
-		if !f.stands(text) {
-			break
+		value := row[f.pick.index]
+		packed := value
+		if !f.stands(value) {
+			if len(value) > 0 || f.field.Required || i == form.repeats {
+				break
+			}
+			packed, value = missing, nil
 		}
 		if i > 0 {
 			answers = append(answers, study.FieldSeparator)
 		}
-		answers, values = append(answers, text...), append(values, text)
+		answers = append(answers, packed...)
+		if form.weighed {
+			values = append(values, value)
+		}
 	}
 	r.answers, r.values = answers, values
 	return i
 }
+
+var missing = []byte(study.MissingMark)
 
 // empty packs that none of n fields has a value.
 func (r *record) empty(n int) {
@@ -179,7 +188,7 @@ type cell struct {
 // mapField packs the value of field i, the next of the record, or why there is none.
 func (m *Mapper) mapField(f *formMap, i int, from cell, at *place, out *Mapped) {
 	r, field := &m.record, &f.fields[i]
-	if len(r.values) > 0 {
+	if i > 0 {
 		r.answers = append(r.answers, study.FieldSeparator)
 	}
 	start := len(r.answers)

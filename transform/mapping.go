@@ -74,6 +74,7 @@ type formMap struct {
 	pivot      *pivotMap       // nil: every row is a record of its own
 	fields     []fieldMap      // all fields of the form, in its order
 	checks     []check
+	weighed    bool // something is asked of its values: checks, facts, consent, occurrence
 	fed        bool // by the row being mapped
 }
 
@@ -127,6 +128,9 @@ func NewMapper(s *study.Study, src *study.Source) (*Mapper, []Problem) {
 	for i := range src.Map.Forms {
 		f, wrong := newFormMap(s, &src.Map.Forms[i], mark, loc)
 		problems = append(problems, wrong...)
+		if f.form != nil {
+			f.weighed = len(f.checks)+len(m.facts[f.index]) > 0 || f.consent >= 0 || f.repeats >= 0
+		}
 		m.forms = append(m.forms, f)
 	}
 	problems = append(problems, m.row.problems()...)

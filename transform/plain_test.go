@@ -2,6 +2,7 @@ package transform
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +165,61 @@ func TestShelf(t *testing.T) {
 	text := []byte(want[96])
 	if per := testing.AllocsPerRun(1000, func() { s.keep(text) }); per > 0.1 {
 		t.Errorf("%v allocations for a text", per)
+	}
+}
+
+// Records are the same whether their cells are seen at a glance or read, and
+// whether or not anything is asked of their values.
+func TestCopyAsRead(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	form := study.Form{Name: "f", RepeatsBy: "eye", Fields: []study.Field{
+		{Name: "a", Type: study.Integer, Max: "50"}, {Name: "b", Type: study.Decimal, Precision: 3, Scale: 1, Required: true}, {Name: "c", Type: study.DateType},
+		{Name: "eye", Type: study.Choice, Choices: []study.ChoiceItem{{Code: "L"}, {Code: "R"}}}, {Name: "d", Type: study.Integer}}}
+	loose := form
+	loose.Name, loose.RepeatsBy = "g", ""
+	src := &study.Source{Map: study.Mapping{Participant: study.Pick{Column: "id"}, VisitDate: study.Pick{Column: "c"}}}
+	columns := []string{"id"}
+	for _, f := range form.Fields {
+		columns = append(columns, f.Name)
+	}
+	for _, name := range []string{"f", "g"} {
+		fed := study.FormMapping{Form: name}
+		for _, f := range form.Fields {
+			fed.Fields = append(fed.Fields, study.FieldMapping{Field: f.Name, Pick: study.Pick{Column: f.Name}})
+		}
+		src.Map.Forms = append(src.Map.Forms, fed)
+	}
+	cells := [][]string{{"p"}, {"", "7", "51", "007", "x"}, {"", "1.5", "1.50", "100"}, {"2024-01-01", "2024-01-01", "2024-02"}, {"L", "R", "", "B"}, {"", "1"}}
+	rows := &Rows{Columns: columns, First: 1}
+	for i := range 2000 {
+		for _, of := range cells {
+			rows.Cells = append(rows.Cells, []byte(of[random.IntN(len(of))]))
+		}
+		rows.Lines, rows.Raw = append(rows.Lines, int64(i)), append(rows.Raw, nil)
+	}
+	mapped := func(plainly bool) (out Mapped) {
+		m, problems := NewMapper(&study.Study{Timezone: "UTC", Forms: []study.Form{form, loose}}, src)
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		if err := m.Bind(columns); err != nil {
+			t.Fatal(err)
+		}
+		for i := range m.forms {
+			for k := range m.forms[i].fields {
+				if f := &m.forms[i].fields[k]; f.plain == noPlain {
+					t.Fatalf("%s is not plain", f.field.Name)
+				} else if !plainly {
+					f.plain = noPlain
+				}
+			}
+			m.forms[i].weighed = m.forms[i].weighed || !plainly
+		}
+		m.Map(rows, &out)
+		return out
+	}
+	got, want := mapped(true), mapped(false)
+	if len(got.Drafts) < 1000 || len(got.Rejections) < 1000 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d drafts and %d rejections differ from %d and %d", len(got.Drafts), len(got.Rejections), len(want.Drafts), len(want.Rejections))
 	}
 }
