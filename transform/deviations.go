@@ -285,7 +285,7 @@ func (j *judging) beforeConsent(at study.PartialDate) bool {
 }
 
 func (j *judging) afterWithdrawal(at study.PartialDate) bool {
-	left := j.left()
+	left := j.out.Participant.Withdrawn
 	return left.Known() && at.Known() && at.First() > left
 }
 
@@ -295,7 +295,7 @@ func (j *judging) whyWait(code string, at study.PartialDate) string {
 	case code == study.UnknownParticipant:
 		return "not enrolled"
 	case code == study.AfterWithdrawal:
-		return "collected " + j.on(at) + ", withdrawn " + j.left().String()
+		return "collected " + j.on(at) + ", withdrawn " + j.out.Participant.Withdrawn.String()
 	case !p.Consented.Known():
 		return "no consent"
 	}
