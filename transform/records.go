@@ -3,6 +3,7 @@ package transform
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"longitude/study"
 )
@@ -86,8 +87,11 @@ func (j *judging) current(versions []filed) filed {
 			number = j.numbered(next, last)
 			last = max(last, number)
 		}
-		if j.replaces(next, top) {
+		replaces := j.replaces(next, top)
+		if replaces || next.row >= 0 && !j.news[next.row].Modified.IsZero() {
 			j.hear(next.row)
+		}
+		if replaces {
 			if j.unexplained(next, top) {
 				changed = at
 			}
@@ -176,7 +180,8 @@ func (j *judging) of(no int32) []filed {
 }
 
 // takeBack undoes what removed records said of their visits: a visit that had
-// records and has none any more has not happened.
+// records and has none any more has not happened, and whatever arrives of it next
+// says when it did.
 func (j *judging) takeBack() {
 	for _, r := range j.removed {
 		again := len(j.gone) > 0 && j.gone[len(j.gone)-1] == r.VisitNo // they are in order of visits
@@ -185,7 +190,7 @@ func (j *judging) takeBack() {
 		}
 		j.gone = append(j.gone, r.VisitNo)
 		v := j.visit(r.VisitNo)
-		v.Actual, v.Reason = study.PartialDate{}, false
+		v.Actual, v.Reason, v.Modified = study.PartialDate{}, false, time.Time{}
 	}
 }
 

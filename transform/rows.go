@@ -247,8 +247,11 @@ func (m *Mapper) named(i int, row [][]byte, v *study.VisitRef) fault {
 	return fault{}
 }
 
-// unnamed keys a visit that is no visit type by name. A number stands in the key
-// as it is; any other text of the source does not enter the research schema.
+// unnamed keys a visit that is no visit type by name: by the source's own event
+// and repeat, so that a corrected date leaves it the visit it is; where the source
+// has no repeat, by event and date, so that two unscheduled visits stay two. A
+// number stands in the key as it is; any other text does not enter the research
+// schema.
 func (m *Mapper) unnamed(source []byte, row [][]byte, v *study.VisitRef) fault {
 	key := m.record.key[:0]
 	if m.row.by == "number" {
@@ -262,6 +265,11 @@ func (m *Mapper) unnamed(source []byte, row [][]byte, v *study.VisitRef) fault {
 	}
 	if len(key) == 0 {
 		key = fingerprint(key, source)
+	}
+	if repeat, _ := m.row.repeat.take(row); repeat != nil {
+		m.record.key = appendCode(append(key, '#'), repeat)
+		v.Key = m.texts.intern(m.record.key)
+		return fault{}
 	}
 	v.Key = m.visitKey(append(key, '/'), row, v.Actual)
 	return fault{}
