@@ -17,8 +17,7 @@ ALTER TABLE research.batch
   ADD COLUMN origin_batch    bigint,                          -- NULL = itself
   ADD COLUMN item            text NOT NULL DEFAULT '',        -- keyed digest of the object's name; of a re-judging: '' = of everybody
   ADD COLUMN aside           boolean NOT NULL DEFAULT false,  -- the object was put aside whole: its shape has changed
-  ADD COLUMN records_removed bigint NOT NULL DEFAULT 0,
-  ADD COLUMN columns         text[];                          -- names as read; NULL = unknown
+  ADD COLUMN records_removed bigint NOT NULL DEFAULT 0;
 CREATE INDEX ON research.batch (source, item);
 CREATE INDEX quarantine_sighting_batch ON research.quarantine_sighting (batch_id);
 
@@ -34,7 +33,7 @@ CREATE INDEX visit_version_batch ON research.visit_version USING brin (batch_id)
 
 CREATE TABLE research.decision (
   decision_id    bigint PRIMARY KEY,          -- allocated in its transaction: evidence names locks by it
-  kind           text NOT NULL CHECK (kind IN ('explain', 'waive', 'lock', 'unlock', 'accept_shape', 'distinct')),
+  kind           text NOT NULL CHECK (kind IN ('explain', 'waive', 'lock', 'unlock', 'accept_shape')),
   study_id       smallint NOT NULL REFERENCES research.study,
   after_batch    bigint NOT NULL,             -- last of the study's batches before it: later ones, and what is read as of them, know of it
   participant_id bigint,
@@ -124,7 +123,7 @@ ORDER BY participant_id, v.batch_id DESC;
 
 -- Every object as it was read last. newest says that no object of its name landed after it.
 CREATE VIEW research.object_current AS
-SELECT batch_id, landed, study_id, source, item, object_digest, object_size, columns, aside, item = '' OR landed = last_landed AS newest
+SELECT batch_id, landed, study_id, source, item, object_digest, object_size, aside, item = '' OR landed = last_landed AS newest
 FROM (SELECT *, coalesce(origin_batch, batch_id) AS landed,
         max(coalesce(origin_batch, batch_id)) OVER (PARTITION BY source, item) AS last_landed,
         row_number() OVER (PARTITION BY source, coalesce(origin_batch, batch_id) ORDER BY batch_id DESC) AS back
@@ -155,7 +154,7 @@ DROP TABLE research.applied, research.drift_event, research.source_shape, resear
 ALTER TABLE jobs.run DROP COLUMN records_removed, DROP CONSTRAINT run_kind_check,
   ADD CONSTRAINT run_kind_check CHECK (kind IN ('sync', 'release', 'rejudge')) NOT VALID;
 DROP INDEX research.record_version_batch, research.visit_version_batch, research.quarantine_sighting_batch;
-ALTER TABLE research.batch DROP COLUMN origin_batch, DROP COLUMN item, DROP COLUMN aside, DROP COLUMN records_removed, DROP COLUMN columns;
+ALTER TABLE research.batch DROP COLUMN origin_batch, DROP COLUMN item, DROP COLUMN aside, DROP COLUMN records_removed;
 ALTER TABLE research.deviation_version DROP CONSTRAINT deviation_version_kind_check,
   ADD CONSTRAINT deviation_version_kind_check CHECK (kind IN ('deviation', 'violation')) NOT VALID;
 ALTER TABLE research.visit_version DROP COLUMN protocol;

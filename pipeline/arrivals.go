@@ -123,10 +123,14 @@ func standingOf(v *study.VersionRef) standing {
 // of what would be current only what is current counts, and one that the source
 // modified later is new whatever it says. What is older is known when it is
 // stored. A removal is nothing new of what is not there, or is there from later.
+// Where only some say when they modified a record, who counts depends on who came
+// first: there, what is stored stays as it is when it is read again.
 func known(stored []study.VersionRef, before []arrival, a *arrival, now standing) bool {
 	r := a.record
 	older := now.any && !r.Order().Replaces(now.order)
 	switch {
+	case !now.void && r.Landed > 0 && mixed(stored, r) && says(stored, r):
+		return true
 	case r.Removed:
 		return !now.any || now.removed || older
 	case !now.any || now.void:
@@ -137,6 +141,30 @@ func known(stored []study.VersionRef, before []arrival, a *arrival, now standing
 		return false
 	}
 	return !now.removed && now.hash == r.Hash
+}
+
+// mixed reports whether only some of the versions, and the record, tell when they
+// were modified.
+func mixed(stored []study.VersionRef, r *study.Record) bool {
+	dated := !r.Modified.IsZero()
+	return slices.ContainsFunc(stored, func(v study.VersionRef) bool {
+		return !v.Removed && v.Landed > 0 && v.Modified.IsZero() == dated
+	})
+}
+
+// says reports whether what is stored says what the record does: of its row the
+// version that came last, else any.
+func says(stored []study.VersionRef, r *study.Record) bool {
+	any := false
+	for i := len(stored) - 1; i >= 0; i-- {
+		v := &stored[i]
+		is := same(v.Hash, r.Hash, v.Removed, r.Removed)
+		if v.Landed == r.Landed && v.Ordinal == r.Ordinal {
+			return is
+		}
+		any = any || is && !r.Removed
+	}
+	return any
 }
 
 func has(stored []study.VersionRef, before []arrival, r *study.Record) bool {

@@ -17,8 +17,10 @@ type watch struct {
 	asked    []string    // columns that the mapping reads
 	accepted study.Shape // of no columns: the first object says
 	again    bool        // the object is read again: its shape is not judged
+	keep     bool        // something is locked: rows are kept until they are judged, for what is refused then
 
 	observer transform.Observer
+	places   int  // of columns in the rows
 	seen     int  // batches
 	decided  bool // on all that is looked at
 	drifts   []study.Drift
@@ -26,7 +28,7 @@ type watch struct {
 }
 
 func newWatch(ctx context.Context, r *reading) (*watch, error) {
-	w := &watch{source: r.feed.Config, again: r.origin > 0}
+	w := &watch{source: r.feed.Config, again: r.origin > 0, decided: r.origin > 0, keep: len(r.locks) > 0}
 	if w.again {
 		return w, nil
 	}
@@ -35,7 +37,12 @@ func newWatch(ctx context.Context, r *reading) (*watch, error) {
 	return w, err
 }
 
-func (w *watch) begin(m *transform.Mapper) { w.asked, w.observer = m.Columns(), m.Observer() }
+func (w *watch) begin(m *transform.Mapper) {
+	w.asked, w.observer = m.Columns(), m.Observer()
+	if w.keep {
+		m.KeepRows()
+	}
+}
 
 // tolerant reports whether a column of fields may be missing. An object that is
 // read again was let in, or a person wants it in.
@@ -46,6 +53,7 @@ func (w *watch) look(rows *transform.Rows) error {
 		return nil
 	}
 	full := w.observer.See(rows)
+	w.places = len(rows.Columns)
 	w.seen++
 	if w.decided = full; !full && w.seen > 1 {
 		return nil
@@ -61,12 +69,20 @@ func (w *watch) end() error {
 	return w.judge()
 }
 
+// shape is what the object looks like. Rows without fixed columns that hold nothing
+// of what was asked may be of anything, and their names be data: these stay out.
+func (w *watch) shape() study.Shape {
+	s := w.observer.Shape()
+	held := func(c study.ColumnShape) bool { return c.Kind != "" }
+	if !slices.ContainsFunc(s.Columns[:w.places], held) {
+		s.Columns = s.Columns[:w.places]
+	}
+	return s
+}
+
 // judge compares what was seen so far. The strictest policy that a change meets holds.
 func (w *watch) judge() error {
-	if w.again {
-		return nil
-	}
-	w.drifts = transform.Drifts(w.accepted, w.observer.Shape(), w.asked, w.source.Drift)
+	w.drifts = transform.Drifts(w.accepted, w.shape(), w.asked, w.source.Drift)
 	var aside []study.Rejection
 	for _, d := range w.drifts {
 		switch d.Action {
@@ -114,13 +130,8 @@ func (w *watch) choices(rejections []study.Rejection) {
 // record makes the shape of an object that was let in the accepted one, with the
 // changes as events of its batch.
 func (w *watch) record(ctx context.Context, r *reading) error {
-	shape := w.observer.Shape()
-	r.columns = make([]string, len(shape.Columns))
-	for i := range shape.Columns {
-		r.columns[i] = shape.Columns[i].Name
-	}
 	if w.again {
 		return nil
 	}
-	return r.tx.RecordShape(ctx, w.source.Name, shape, append(w.drifts, w.codes...))
+	return r.tx.RecordShape(ctx, w.source.Name, w.shape(), append(w.drifts, w.codes...))
 }

@@ -2,11 +2,15 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"longitude/study"
+	"longitude/transform"
+	"longitude/transform/formats/csv"
+	"longitude/transform/formats/json"
 )
 
 func driftSource(p study.DriftPolicy) *study.Source {
@@ -149,5 +153,42 @@ func TestMaxRejected(t *testing.T) {
 				t.Errorf("says %v", err)
 			}
 		})
+	}
+}
+
+// An object that is not the source's may have data where names of columns are
+// expected. None of it is recorded or told, however often the object is read.
+func TestDataAsNames(t *testing.T) {
+	const planted = "MRN12345"
+	for _, c := range []struct {
+		what, text string
+		format     transform.Format
+		policy     study.DriftAction
+	}{
+		{"without its first line", planted + ",va,baseline,2026-01-01,,R,40,,\n2,va,baseline,2026-01-01,,R,41,,\n", csv.Format{}, study.Evolve},
+		{"and frozen", planted + ",va,baseline,2026-01-01,,R,40,,\n", csv.Format{}, study.Freeze},
+		{"of participants by name", `{"` + planted + `": {"born": "1950-01-01"}}` + "\n", json.Format{Lines: true}, study.Evolve},
+		{"and put aside", `{"` + planted + `": {"born": "1950-01-01"}}` + "\n", json.Format{Lines: true}, study.QuarantineDrift},
+	} {
+		for _, before := range []bool{false, true} {
+			t.Run(c.what, func(t *testing.T) {
+				b := newBench(t, testStudy(), driftSource(study.DriftPolicy{NewColumn: c.policy, MissingColumn: c.policy}))
+				if before {
+					b.sync(file{"1.csv", header + someRow + "\n"})
+				}
+				b.feed.Format = c.format
+				b.drop.files = []file{{"2.csv", c.text}}
+				out, err := b.ingester.Sync(t.Context(), b.feed, "test")
+				again := b.replay(b.store.m.landed()...)
+				m := b.store.m
+				said := fmt.Sprintf("%+v %v %+v %+v %+v %+v", out, err, again, m.shapes, m.drifts, m.batches)
+				if strings.Contains(said, planted) {
+					t.Errorf("recorded or told: %s", said)
+				}
+				if b.store.m.live() > 1 {
+					t.Error("a record came of it")
+				}
+			})
+		}
 	}
 }

@@ -209,11 +209,12 @@ type reading struct {
 	together  map[int64]bool // the same of all objects that are read again with it
 	facts     *told          // by them
 	overtaken bool           // a later object of the source is not among them
+	newest    bool           // no later object of the source, or of its name, tells of what is absent from it
 	shared    bool           // what is gone of it another of them may have to say again
 
+	locks    []study.Lock // in force
 	counts   study.Counts
 	refusals refusals
-	columns  []string
 	seen     map[sighting]bool // things quarantined; of an object that is read again
 	changed  bool              // something was written besides the quarantine
 	tree     *study.BatchTree
@@ -250,7 +251,7 @@ func (r *reading) refused() map[study.Digest]int {
 
 // close checks the counts of a reading and finishes its batch.
 func (r *reading) close(ctx context.Context, b study.BatchRecord) error {
-	b.Counts, b.Columns = r.counts, r.columns
+	b.Counts = r.counts
 	b.Root, b.Leaves = r.tree.Close()
 	if err := balanced(r.feed.Config.Name, r.counts); err != nil {
 		return err
@@ -263,6 +264,10 @@ func (r *reading) close(ctx context.Context, b study.BatchRecord) error {
 func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	r.refusals = refusals{source: r.feed.Config.Name, limit: r.feed.Config.MaxRejected}
 	r.seen, r.tree, r.forms = map[sighting]bool{}, study.NewBatchTree(r.object.Digest), formDigests(r.feed.Study)
+	var err error
+	if r.locks, err = r.tx.Locks(ctx); err != nil {
+		return err
+	}
 	landed, err := r.feed.Landing.Open(ctx, r.object)
 	if err != nil {
 		return err
@@ -352,9 +357,6 @@ func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*tran
 	if len(problems) > 0 {
 		return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
 			Hint: "run `longitude validate`", Exit: study.ExitUsage}
-	}
-	if f.KeepRows {
-		mapper.KeepRows()
 	}
 	l.begin(mapper)
 	spec, through := f.Config.Format, &honest{r: r}

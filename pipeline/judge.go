@@ -92,7 +92,8 @@ func (j *judging) write(ctx context.Context) error {
 }
 
 // histories reads what is stored, asking the database only about participants
-// that were there before this transaction.
+// that were there before this transaction. The others have no history, but what is
+// locked for all is locked for them.
 func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 	var stored []int64
 	for _, p := range j.participants {
@@ -113,10 +114,12 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 			unasserted(read[i].Versions)
 		}
 	}
+	onAll := slices.DeleteFunc(slices.Clone(j.locks), func(l study.Lock) bool { return l.Participant > 0 })
 	out := make([]study.History, len(j.participants))
 	for i, p := range j.participants {
 		if j.fresh[p] {
-			out[i].Participant = study.Participant{ID: p, Code: j.codes[p], Consented: study.NoDate, Withdrawn: study.NoDate, StatusOn: study.NoDate}
+			out[i] = study.History{Locks: onAll, Participant: study.Participant{ID: p, Code: j.codes[p], Consented: study.NoDate,
+				Withdrawn: study.NoDate, StatusOn: study.NoDate}}
 			continue
 		}
 		out[i], read = read[0], read[1:]
@@ -174,7 +177,7 @@ func (j *judging) judge(ctx context.Context, h *study.History, news []study.Reco
 // entered anew. It reports whether that changes what is judged.
 func (j *judging) again(h *study.History, news []study.Record, verdict *study.Judgement) (any bool) {
 	if j.removal != nil {
-		any = j.removal.void(h, news, verdict.VisitNo)
+		any = j.removal.void(h, news, verdict)
 	}
 	for _, a := range arrivals(h.Versions, news, verdict.VisitNo, verdict.Blocked) {
 		if a.version == 0 && a.record.Entered.Known() {
@@ -204,7 +207,7 @@ func (j *judging) refuseBlocked(ctx context.Context, news []study.Record, told i
 		form := j.feed.Study.Forms[r.Form].Name
 		q := study.SealedRejection{KeyVersion: r.KeyVersion, Box: r.SealedRaw, Item: j.feed.Intake.RowDigest(refusal(r, form, rule)),
 			Rejection: study.Rejection{Ordinal: r.Ordinal, Line: r.Line, Site: r.Site, Form: form, Rule: rule}}
-		if q.Box == nil { // no row, or none was kept because nothing was locked when the object was opened
+		if q.Box == nil { // no row says it
 			q.Box, q.KeyVersion = j.feed.Intake.SealRow(nil), j.feed.Intake.KeyVersion()
 		}
 		if i < told {

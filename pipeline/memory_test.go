@@ -135,8 +135,8 @@ func (s *vault) ParticipantsOf(context.Context, string) ([]int64, error) {
 
 func (s *vault) Unsettled(context.Context, string) ([]int64, error) { return s.m.unsettled(), nil }
 
-func (s *vault) Objects(context.Context, string, bool) ([]study.LandedObject, error) {
-	return s.m.landed(), nil
+func (s *vault) Objects(_ context.Context, source string, _ bool) ([]study.LandedObject, error) {
+	return slices.DeleteFunc(s.m.landed(), func(o study.LandedObject) bool { return s.m.numbered[o.Batch].Source != source }), nil
 }
 
 // unsettled are those of whom versions came since everybody was last judged again.
@@ -251,6 +251,8 @@ func (x *transaction) Quarantine(_ context.Context, _ string, rejections []study
 }
 
 func (x *transaction) Unsettled(context.Context) ([]int64, error) { return x.unsettled(), nil }
+
+func (x *transaction) Locks(context.Context) ([]study.Lock, error) { return x.locks, nil }
 
 func (x *transaction) Refused(_ context.Context, batch int64) (map[study.Digest]int, error) {
 	return x.sightings[batch], nil

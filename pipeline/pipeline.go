@@ -52,6 +52,8 @@ type Ingest interface {
 	Histories(ctx context.Context, participants []int64) ([]study.History, error)
 	Currents(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error)
 	Unsettled(ctx context.Context) ([]int64, error)
+	// Locks are those in force, whomever they cover, in no order.
+	Locks(ctx context.Context) ([]study.Lock, error)
 	// BatchesOf are the batches of a source's objects, item "" = of all names.
 	BatchesOf(ctx context.Context, source, item string) (map[int64]bool, error)
 	// Asserted are the participants with a record that is there and whose current
@@ -86,8 +88,6 @@ type Feed struct {
 	Format  transform.Format
 	Intake  *deid.Intake
 	Rules   *transform.Rules
-
-	KeepRows bool // data of the study are locked: rows are kept until they are judged, for what is refused then
 }
 
 // Ingester runs syncs.

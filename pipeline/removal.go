@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -13,8 +14,8 @@ import (
 
 // removal finds the records that are gone because an object no longer has them:
 // of a complete snapshot what its source, or objects of its name, held before, and
-// of an object that is read again what only its earlier readings gave. A record
-// that anything else ever stored a version of stays.
+// of an object that is read again what only its earlier readings gave; of the
+// newest snapshot both. A record that anything else ever stored a version of stays.
 //
 // What was refused of the object may be what is absent from it. Of a snapshot
 // nobody knows whose refused rows are, so nothing of a form is taken as gone while
@@ -26,6 +27,8 @@ type removal struct {
 	keeps    func(v *study.VersionRef) bool // what was refused may be this
 	landed   int64                          // of an object that is read again: the batch that first read it; 0 = now
 	together map[int64]bool                 // the same of all objects that are read again with it
+	whole    map[int64]bool                 // if that is the newest snapshot: the batches of all like it
+	refused  map[string]bool                // forms of records that were refused of it; "" = whole rows
 	limit    float64                        // share of live that may go, of a snapshot
 	asserted []int64                        // participants that may have something to lose, ascending
 	study    *study.Study
@@ -39,31 +42,33 @@ type removal struct {
 // absences mean nothing.
 func newRemoval(ctx context.Context, r *reading, d *door) (*removal, error) {
 	kind := r.feed.Config.Snapshot.Kind
-	if r.origin == 0 && kind != study.Complete && kind != study.CompleteByName {
+	snapshot := (kind == study.Complete || kind == study.CompleteByName) && (r.origin == 0 || r.newest)
+	if r.origin == 0 && !snapshot {
 		return nil, nil
 	}
 	item := r.item
-	if r.origin == 0 && kind == study.Complete {
+	if snapshot && kind == study.Complete {
 		item = ""
 	}
 	batches, err := r.tx.BatchesOf(ctx, r.feed.Config.Name, item)
 	if err != nil || len(batches) == 0 {
 		return nil, err
 	}
-	m := &removal{source: r.feed.Config.Name, study: r.feed.Study, landed: r.origin, together: r.together}
+	m := &removal{source: r.feed.Config.Name, study: r.feed.Study, landed: r.origin, together: r.together,
+		limit: r.feed.Config.Snapshot.MaxRemoved, refused: d.refusedForms}
 	if m.asserted, err = r.tx.Asserted(ctx, batches); err != nil {
 		return nil, err
 	}
 	if r.origin > 0 {
 		m.alone = func(v *study.VersionRef) bool { return v.Landed == 0 || m.together[v.Landed] }
 		m.keeps = func(v *study.VersionRef) bool { return d.refusedRows[v.Ordinal] }
+		if snapshot {
+			m.whole = batches
+		}
 		return m, nil
 	}
-	m.limit = r.feed.Config.Snapshot.MaxRemoved
 	m.alone = func(v *study.VersionRef) bool { return batches[v.BatchID] }
-	m.keeps = func(v *study.VersionRef) bool {
-		return d.refusedForms[""] || d.refusedForms[m.study.Forms[v.Key.Form].Name]
-	}
+	m.keeps = m.ofRefused
 	return m, m.renames.prepare(ctx, r.tx, m, d)
 }
 
@@ -77,6 +82,11 @@ func (m *removal) vanished(d *door) (out []int64) {
 	return out
 }
 
+// ofRefused reports whether the version is of a form of which records, or rows, are refused.
+func (m *removal) ofRefused(v *study.VersionRef) bool {
+	return m.refused[""] || m.refused[m.study.Forms[v.Key.Form].Name]
+}
+
 // absent makes tombstones for the participant's records that are gone: live,
 // nobody else's, and not among the new ones. placed are the numbers of the visits
 // that those belong to.
@@ -84,17 +94,34 @@ func (m *removal) absent(h *study.History, news []study.Record, placed []int32) 
 	here := m.keys(h, news, placed)
 	stays := m.renames.stays(h)
 	var out []study.Record
-	m.each(h, func(versions []study.VersionRef) {
+	m.each(h, m.alone, func(versions []study.VersionRef) {
 		v := newest(versions)
-		if v == nil || v.Removed {
+		if v == nil || v.Removed || m.landed > 0 && v.Landed > 0 {
 			return
 		}
 		m.live++
-		if stays || here[v.Key] || m.keeps(v) || m.landed > 0 && v.Landed > 0 {
+		if stays || here[v.Key] || m.keeps(v) {
 			return
 		}
 		m.gone++
 		out = append(out, m.tombstone(h, v))
+	})
+	if m.whole == nil {
+		return out
+	}
+	m.each(h, func(v *study.VersionRef) bool { return m.whole[v.BatchID] }, func(versions []study.VersionRef) {
+		v := newest(versions)
+		if v == nil || v.Removed || v.Landed == 0 {
+			return
+		}
+		m.live++
+		if stays || here[v.Key] || m.ofRefused(v) {
+			return
+		}
+		m.gone++
+		t := m.tombstone(h, v)
+		t.Ordinal = math.MaxInt32 // behind every row of the snapshot, which as a whole says so
+		out = append(out, t)
 	})
 	return out
 }
@@ -113,21 +140,25 @@ func (m *removal) keys(h *study.History, news []study.Record, placed []int32) ma
 }
 
 // void takes the place in order from versions whose row, read again, gives their
-// record no more: whatever else is said of it counts instead.
-func (m *removal) void(h *study.History, news []study.Record, placed []int32) (any bool) {
+// record no more: whatever else is said of it counts instead. A row of which a
+// rule refuses anything may give it still.
+func (m *removal) void(h *study.History, news []study.Record, verdict *study.Judgement) (any bool) {
 	type origin struct {
 		key     study.RecordKey
 		ordinal int64
 	}
-	given := make(map[origin]bool, len(news))
+	given, refused := make(map[origin]bool, len(news)), map[int64]bool{}
 	for i := range news {
-		for key := range m.keys(h, news[i:i+1], placed[i:i+1]) {
+		if verdict.Blocked[i] != "" {
+			refused[news[i].Ordinal] = true
+		}
+		for key := range m.keys(h, news[i:i+1], verdict.VisitNo[i:i+1]) {
 			given[origin{key, news[i].Ordinal}] = true
 		}
 	}
-	m.each(h, func(versions []study.VersionRef) {
+	m.each(h, m.alone, func(versions []study.VersionRef) {
 		for i := range versions {
-			if v := &versions[i]; v.Landed == m.landed && !v.Removed && !given[origin{v.Key, v.Ordinal}] && !m.keeps(v) {
+			if v := &versions[i]; v.Landed == m.landed && !v.Removed && !given[origin{v.Key, v.Ordinal}] && !refused[v.Ordinal] && !m.keeps(v) {
 				v.Landed, v.Modified, any = 0, time.Time{}, true
 				m.shared = m.shared || !v.Late
 			}
@@ -146,13 +177,13 @@ func unasserted(versions []study.VersionRef) {
 	}
 }
 
-// each calls do with the versions of every record that is nobody else's.
-func (m *removal) each(h *study.History, do func(versions []study.VersionRef)) {
+// each calls do with the versions of every record of which all are ours.
+func (m *removal) each(h *study.History, ours func(*study.VersionRef) bool, do func(versions []study.VersionRef)) {
 	inOrder(h.Versions)
 	for start := 0; start < len(h.Versions); {
 		end, alone := start, true
 		for ; end < len(h.Versions) && h.Versions[end].Key == h.Versions[start].Key; end++ {
-			alone = alone && m.alone(&h.Versions[end])
+			alone = alone && ours(&h.Versions[end])
 		}
 		if alone {
 			do(h.Versions[start:end])
@@ -204,7 +235,7 @@ func keyOf(h *study.History, no int32) string {
 
 // check refuses a snapshot from which more is missing than its source allows.
 func (m *removal) check() error {
-	if m == nil || m.landed > 0 || float64(m.gone) <= m.limit*float64(m.live) {
+	if m == nil || m.landed > 0 && m.whole == nil || float64(m.gone) <= m.limit*float64(m.live) {
 		return nil
 	}
 	return &study.Error{Code: "snapshot.too_many_removed", Exit: study.ExitBlocked,

@@ -219,3 +219,76 @@ func TestRenamedAndBack(t *testing.T) {
 		t.Errorf("back: %+v, %d live", d, b.store.m.live())
 	}
 }
+
+// What is absent from the newest snapshot is removed when it is read again, if a
+// lock or a refused row kept it before; and older ones do not bring it back.
+func TestReplayOfTheNewestSnapshot(t *testing.T) {
+	rows := whole(3)
+	less := without(rows, "2,")
+	broken := append([]string{strings.Replace(less[1], ",R,", ",RIGHT,", 1)}, without(less, less[1])...)
+	for name, c := range map[string]struct {
+		second []string
+		kept   int
+		free   func(*bench)
+	}{
+		"a lock": {less, 15, func(b *bench) { b.store.m.locks = nil }},
+		"a refused row": {broken, 14, func(b *bench) {
+			b.store.m.locks = nil
+			b.feed.Config.Map.Forms[0].Fields[0].Pick.Values = map[string]string{"RIGHT": "R"}
+		}},
+	} {
+		for _, kind := range []string{study.Complete, study.CompleteByName} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				b := newBench(t, testStudy(), snapshotOf(kind, 1))
+				b.sync(snapshot("a.csv", rows))
+				if name == "a lock" {
+					b.store.m.locks = []study.Lock{{ID: 1}}
+				}
+				b.sync(snapshot("a.csv", c.second))
+				if b.store.m.live() != c.kept {
+					t.Fatalf("%d records are there, want %d", b.store.m.live(), c.kept)
+				}
+				c.free(b)
+				if b.replay(b.store.m.landed()...); b.store.m.live() != 10 || len(b.store.m.waiting()) != 0 {
+					t.Errorf("%d records are there, want 10", b.store.m.live())
+				}
+				before := b.store.m
+				if out := b.replay(b.store.m.landed()...); b.store.m != before {
+					t.Errorf("read again twice: %+v", out)
+				}
+				if out := b.sync(snapshot("a.csv", rows)); b.store.m.live() != 15 {
+					t.Errorf("redelivered: %+v, %d live", out.Counts, b.store.m.live())
+				}
+			})
+		}
+	}
+}
+
+// Reading snapshots again under the same mapping changes no record, whatever
+// they removed, refused or took for renamed, and whoever else tells of the same records.
+func TestReplayOfSnapshotsChangesNoRecord(t *testing.T) {
+	rng := newRandom(t)
+	for n := range deals / 2 {
+		kind := []string{study.Complete, study.CompleteByName}[n%2]
+		b := newBench(t, testStudy(), snapshotOf(kind, 1))
+		other := b.beside(testSource(false))
+		rows := lives(rng)
+		for i := range 3 {
+			var some []string
+			for _, row := range rows {
+				if rng.IntN(4) > 0 {
+					some = append(some, row)
+				}
+			}
+			b.sync(snapshot(fmt.Sprint(rng.IntN(2)), some))
+			if rng.IntN(2) == 0 {
+				other.sync(snapshot(fmt.Sprint("other", i), some))
+			}
+		}
+		before := b.store.m
+		if c := b.replay(b.landed()...).Counts; c.Accepted+c.Superseded+c.Held+c.Removed > 0 {
+			sameLines(t, "read again", b.store.m.records(), before.records())
+			t.Fatalf("%+v", c)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func (r *renames) prepare(ctx context.Context, tx Ingest, m *removal, d *door) e
 		for i := range histories {
 			h := &histories[i]
 			var lines []string
-			m.each(h, func(versions []study.VersionRef) {
+			m.each(h, m.alone, func(versions []study.VersionRef) {
 				if v := newest(versions); v != nil && !v.Removed {
 					lines = append(lines, line(v.Key.Form, keyOf(h, v.Key.VisitNo), v.Key.Occurrence, v.Hash))
 				}

@@ -52,11 +52,18 @@ func (in *Ingester) replay(ctx context.Context, f *Feed, objects []study.LandedO
 	if err != nil {
 		return false, err
 	}
-	together, last, facts := map[int64]bool{}, int64(0), newTold()
+	together, last, facts, newest := map[int64]bool{}, int64(0), newTold(), map[string]int64{}
 	for _, o := range objects {
 		together[o.Batch] = true
 	}
+	scope := func(o *study.LandedObject) string {
+		if f.Config.Snapshot.Kind == study.Complete {
+			return ""
+		}
+		return o.Item
+	}
 	for _, o := range all {
+		newest[scope(&o)] = max(newest[scope(&o)], o.Batch)
 		if !together[o.Batch] {
 			last = max(last, o.Batch)
 		}
@@ -64,7 +71,8 @@ func (in *Ingester) replay(ctx context.Context, f *Feed, objects []study.LandedO
 	err = in.retrying(ctx, f.Config.Retry, func() error {
 		for len(objects) > 0 {
 			o := objects[0]
-			r := &reading{feed: f, object: o.Object, item: o.Item, origin: o.Batch, together: together, facts: facts, overtaken: o.Batch < last}
+			r := &reading{feed: f, object: o.Object, item: o.Item, origin: o.Batch, together: together, facts: facts,
+				overtaken: o.Batch < last, newest: o.Batch == newest[scope(&o)]}
 			done, err := in.readAgain(ctx, r, o.Latest, out.Run, actor)
 			if err != nil {
 				return err

@@ -32,7 +32,7 @@ func (d Date) String() string {
 // NewDate makes a date of year, month and day; ok is false when there is no
 // such day (31 February is refused, never normalised to March).
 func NewDate(year, month, day int) (d Date, ok bool) {
-	if year < 1 || year > 9999 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+	if year < 1 || year > 9999 || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) {
 		return NoDate, false
 	}
 	// Howard Hinnant, "days_from_civil": exact in the proleptic Gregorian calendar.

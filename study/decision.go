@@ -12,7 +12,6 @@ const (
 	LockData    DecisionKind = "lock"         // no more changes to a study, a visit type or a participant
 	UnlockData  DecisionKind = "unlock"       // of a lock
 	AcceptShape DecisionKind = "accept_shape" // of a source that was frozen
-	Distinct    DecisionKind = "distinct"     // a held participant is not the one it was taken for
 )
 
 // Reasons are the closed list that decisions give; the words of a person beside
@@ -57,9 +56,8 @@ type Decision struct {
 
 // LandedObject is an object that was read before and can be read again.
 type LandedObject struct {
-	Object  Object
-	Batch   int64 // that first read it: its place in order of landing
-	Latest  int64 // that last read it
-	Item    string
-	Columns []string // as recorded then; nil = unknown
+	Object Object
+	Batch  int64 // that first read it: its place in order of landing
+	Latest int64 // that last read it
+	Item   string
 }

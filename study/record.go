@@ -240,12 +240,11 @@ type BatchRecord struct {
 	RunID       int64
 	Actor       string
 	AsOf        Date
-	Origin      int64    // batch that first read the object; 0 = this one
-	Aside       bool     // the object was put aside whole: its shape has changed
-	Columns     []string // names as read; nil = unknown
-	Mapping     Digest   // version of the source document
-	Protocol    Digest   // version of the study document
-	Root        Digest   // RFC 6962 root over the leaves of the batch
+	Origin      int64  // batch that first read the object; 0 = this one
+	Aside       bool   // the object was put aside whole: its shape has changed
+	Mapping     Digest // version of the source document
+	Protocol    Digest // version of the study document
+	Root        Digest // RFC 6962 root over the leaves of the batch
 	Leaves      int64
 	Counts      Counts
 	Before      *Standing // of the participants judged again; nil = not told

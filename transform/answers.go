@@ -11,7 +11,7 @@ import (
 // record is the scratch of the record being built.
 type record struct {
 	answers, missing, findings, key []byte
-	values                          [][]byte // packed value by field, nil = missing; before sealing
+	values                          [][]byte // packed value by field, nil = missing; before sealing; of a form that weighs them
 	private                         []study.PrivateItem
 	rejected                        bool
 }
@@ -25,8 +25,10 @@ func (m *Mapper) mapForm(f *formMap, row [][]byte, t *told, at *place, out *Mapp
 		own = m.ownOccurrence(f, row, at, out)
 		m.record.empty(len(f.fields))
 	default:
-		for i := range f.fields {
-			m.readField(f, i, row, at, out)
+		for i := 0; i < len(f.fields); i++ {
+			if i = m.record.copy(f, i, row); i < len(f.fields) {
+				m.readField(f, i, row, at, out)
+			}
 		}
 		if f.repeats >= 0 {
 			own = m.record.values[f.repeats]
@@ -62,9 +64,40 @@ func (m *Mapper) ownOccurrence(f *formMap, row [][]byte, at *place, out *Mapped)
 // begin makes the scratch ready for a record.
 func (m *Mapper) begin() {
 	r := &m.record
-	*r = record{answers: r.answers[:0], missing: r.missing[:0], findings: r.findings[:0], key: r.key,
-		values: r.values[:0], private: r.private[:0]}
+	r.answers, r.missing, r.findings = r.answers[:0], r.missing[:0], r.findings[:0]
+	r.values, r.private, r.rejected = r.values[:0], r.private[:0], false
 }
+
+// copy packs the fields from i on whose cells stand as they are, or are empty and
+// may be, as most do. It returns the first that has to be read.
+func (r *record) copy(form *formMap, i int, row [][]byte) int {
+	answers, values := r.answers, r.values
+	for ; i < len(form.fields); i++ {
+		f := &form.fields[i]
+		if f.plain == noPlain || f.pick.index == absent {
+			break
+		}
+		value := row[f.pick.index]
+		packed := value
+		if !f.stands(value) {
+			if len(value) > 0 || f.field.Required || i == form.repeats {
+				break
+			}
+			packed, value = missing, nil
+		}
+		if i > 0 {
+			answers = append(answers, study.FieldSeparator)
+		}
+		answers = append(answers, packed...)
+		if form.weighed {
+			values = append(values, value)
+		}
+	}
+	r.answers, r.values = answers, values
+	return i
+}
+
+var missing = []byte(study.MissingMark)
 
 // empty packs that none of n fields has a value.
 func (r *record) empty(n int) {
@@ -89,12 +122,12 @@ func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Map
 		out.Counts.Quarantined++
 		return
 	}
-	out.Drafts = append(out.Drafts, study.Draft{Ordinal: at.ordinal, Line: at.line, Identity: t.identity, Site: t.site,
-		Form: f.index, Occurrence: occurrence, Visit: study.VisitRef{Type: -1},
-		Modified: t.modified, Entered: t.entered, Withdrawn: t.withdrawn, Consented: study.NoDate,
-		Status: t.status, StatusOn: t.statusOn, Change: t.change, Removed: t.removed,
-		Answers: string(r.answers), Missing: m.texts.intern(r.missing), Findings: m.texts.intern(r.findings)})
-	d := &out.Drafts[len(out.Drafts)-1]
+	d := out.draft()
+	d.Ordinal, d.Line, d.Identity, d.Site = at.ordinal, at.line, t.identity, t.site
+	d.Form, d.Occurrence, d.Visit.Type = f.index, occurrence, -1
+	d.Modified, d.Entered, d.Withdrawn, d.Consented = t.modified, t.entered, t.withdrawn, study.NoDate
+	d.Status, d.StatusOn, d.Change, d.Removed = t.status, t.statusOn, t.change, t.removed
+	d.Answers, d.Missing, d.Findings = m.shelf.keep(r.answers), m.texts.intern(r.missing), m.texts.intern(r.findings)
 	if !f.form.Log {
 		d.Visit = t.visit
 		r.seal(study.PrivateReason, t.reason)
@@ -155,7 +188,7 @@ type cell struct {
 // mapField packs the value of field i, the next of the record, or why there is none.
 func (m *Mapper) mapField(f *formMap, i int, from cell, at *place, out *Mapped) {
 	r, field := &m.record, &f.fields[i]
-	if len(r.values) > 0 {
+	if i > 0 {
 		r.answers = append(r.answers, study.FieldSeparator)
 	}
 	start := len(r.answers)

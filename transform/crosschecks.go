@@ -210,13 +210,16 @@ func (c *CrossChecks) load(visits []study.Visit, records []study.CurrentRecord) 
 	}
 	for i := range c.lives {
 		l := &c.lives[i]
-		slices.SortFunc(l.records, func(a, b *study.CurrentRecord) int {
-			return cmp.Or(cmp.Compare(a.Key.VisitNo, b.Key.VisitNo), cmp.Compare(a.Key.Occurrence, b.Key.Occurrence))
-		})
+		slices.SortFunc(l.records, compareCurrent)
 		for range l.records {
 			l.answers = append(l.answers, nil)
 		}
 	}
+}
+
+// compareCurrent orders the records of one form.
+func compareCurrent(a, b *study.CurrentRecord) int {
+	return cmp.Or(cmp.Compare(a.Key.VisitNo, b.Key.VisitNo), cmp.Compare(a.Key.Occurrence, b.Key.Occurrence))
 }
 
 func (c *CrossChecks) holds(check *crossCheck, r *study.CurrentRecord) bool {
@@ -262,7 +265,8 @@ func (c *CrossChecks) value(form, at, f int) any {
 func (c *CrossChecks) beside(r *study.CurrentRecord, form int) int {
 	records := c.lives[form].records
 	if r.Key.Form == form {
-		return slices.Index(records, r)
+		own, _ := slices.BinarySearchFunc(records, r, compareCurrent)
+		return own
 	}
 	both := c.study.Forms[form].RepeatsBy != "" && c.study.Forms[r.Key.Form].RepeatsBy != ""
 	best, chosen, loose, unbound := study.NoDate, -1, -1, 0

@@ -87,7 +87,7 @@ func (j *judging) judgeVisit(i int, records []filed) (waits string) {
 	v := &j.out.Visits[i]
 	j.judgeEntry(v, records)
 	if v.Type < 0 {
-		if slices.Contains(j.tied, i) {
+		if j.tied[i] {
 			j.raise(study.VisitAmbiguous, v, "", "actual "+j.on(v.Actual)+" fits no one visit best")
 		}
 		return ""
@@ -214,6 +214,9 @@ func (j *judging) hold(records []filed, v *study.Visit, detail, code string) {
 	var waits [len(waitCodes)]bool
 	var since [len(waitCodes)]study.PartialDate
 	doubt := ""
+	if v != nil && code == "" && len(records) > 0 && !j.mayWait(j.collected(&records[0], v)) {
+		return // all of a visit are collected on one day
+	}
 	for i := range records {
 		f, code := &records[i], code
 		at := j.collected(f, v)
@@ -222,7 +225,7 @@ func (j *judging) hold(records []filed, v *study.Visit, detail, code string) {
 				continue
 			}
 			if waitCodes[c] == study.IdentityConflict && doubt == "" {
-				doubt = j.conflicting(f.key()).evidence
+				doubt = j.conflicts[f.key()]
 			}
 			code = waitCodes[c]
 			if !waits[c] || at.First() < since[c].First() {
@@ -258,19 +261,32 @@ func (j *judging) collected(f *filed, v *study.Visit) study.PartialDate {
 
 // mustWait reports whether a record, collected at, waits for a rule.
 func (j *judging) mustWait(code string, f *filed, at study.PartialDate) bool {
-	p, form := &j.out.Participant, int(f.form)
 	switch code {
 	case study.IdentityConflict:
-		return len(j.conflicts) > 0 && j.conflicting(f.key()) != nil
+		return len(j.conflicts) > 0 && j.conflicts[f.key()] != ""
 	case study.UnknownParticipant:
-		return !p.Enrolled && form != j.enrolment
+		return !j.out.Participant.Enrolled && int(f.form) != j.enrolment
 	case study.ConsentMissing:
-		return j.consent >= 0 && form != j.consent && (!p.Consented.Known() || at.Known() && at.Last() < p.Consented)
+		return int(f.form) != j.consent && j.beforeConsent(at)
 	case study.AfterWithdrawal:
-		left := j.left()
-		return left.Known() && at.Known() && at.First() > left
+		return j.afterWithdrawal(at)
 	}
 	return false
+}
+
+// mayWait reports whether a record collected at may have to wait for any rule.
+func (j *judging) mayWait(at study.PartialDate) bool {
+	return len(j.conflicts) > 0 || !j.out.Participant.Enrolled || j.beforeConsent(at) || j.afterWithdrawal(at)
+}
+
+func (j *judging) beforeConsent(at study.PartialDate) bool {
+	consented := j.out.Participant.Consented
+	return j.consent >= 0 && (!consented.Known() || at.Known() && at.Last() < consented)
+}
+
+func (j *judging) afterWithdrawal(at study.PartialDate) bool {
+	left := j.out.Participant.Withdrawn
+	return left.Known() && at.Known() && at.First() > left
 }
 
 func (j *judging) whyWait(code string, at study.PartialDate) string {
@@ -279,7 +295,7 @@ func (j *judging) whyWait(code string, at study.PartialDate) string {
 	case code == study.UnknownParticipant:
 		return "not enrolled"
 	case code == study.AfterWithdrawal:
-		return "collected " + j.on(at) + ", withdrawn " + j.left().String()
+		return "collected " + j.on(at) + ", withdrawn " + j.out.Participant.Withdrawn.String()
 	case !p.Consented.Known():
 		return "no consent"
 	}
@@ -329,8 +345,10 @@ func (j *judging) kind(code string) study.DeviationKind {
 }
 
 // settle resolves the stored deviations whose cause has gone and puts all in order.
+// Of what was raised twice the first counts.
 func (j *judging) settle() {
-	slices.SortFunc(j.out.Deviations, compareDeviations)
+	slices.SortStableFunc(j.out.Deviations, compareDeviations)
+	j.out.Deviations = slices.CompactFunc(j.out.Deviations, func(a, b study.Deviation) bool { return a.DeviationKey == b.DeviationKey })
 	raised := j.out.Deviations
 	for _, d := range j.stored {
 		if d.State == study.Resolved || kindOf(d.Code) == "" {

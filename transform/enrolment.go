@@ -23,8 +23,11 @@ func (j *judging) enrol() {
 	if j.status >= 0 && (p.Status == "" || !j.stale(j.status)) {
 		j.stand()
 	}
-	if p.Status == "" {
+	switch p.Status {
+	case "":
 		p.StatusOn = study.NoDate
+	case study.Withdrew:
+		p.Withdrawn = earlier(p.Withdrawn, p.StatusOn)
 	}
 	if j.consent >= 0 {
 		p.Consented = j.consented()
@@ -32,15 +35,21 @@ func (j *judging) enrol() {
 	j.remember()
 }
 
-// stand takes over the participant's status. A row that says enrolled takes back
-// a withdrawal that was told before it, unless it only repeats itself.
+// stand takes over the participant's status. The day since which it is withdrawn
+// is a day of withdrawal, unless an earlier one was told; a correction of that day
+// moves it. A row that says enrolled takes back a withdrawal that was told before
+// it, unless it only repeats itself.
 func (j *judging) stand() {
 	p, n := &j.out.Participant, &j.news[j.status]
+	told := p.Status == study.Withdrew && p.Withdrawn == p.StatusOn // only by the status
 	if n.Status != p.Status || n.StatusOn.Known() {
 		p.StatusOn = n.StatusOn
 	}
 	again := n.Status == p.Status && j.repeated(j.status)
 	p.Status = n.Status
+	if told && n.Status == study.Withdrew {
+		p.Withdrawn = study.NoDate
+	}
 	if n.Status == study.Enrolled && !again && !n.Withdrawn.Known() && (j.withdrawn < 0 || j.later(j.withdrawn, j.status) == j.status) {
 		p.Withdrawn = study.NoDate
 	}
@@ -89,8 +98,9 @@ func (j *judging) without(form int) bool {
 	return false
 }
 
-// hear notes what a row says of the participant, once it is not older than what
-// is known of its record. Silence takes nothing back, and a removal says nothing.
+// hear notes what a row says of the participant, unless it does not say when it was
+// modified and no longer counts. An older version of a record is heard, for where
+// the newer one is silent. Silence takes nothing back, and a removal says nothing.
 func (j *judging) hear(row int32) {
 	if row < 0 {
 		return
@@ -152,16 +162,6 @@ func (j *judging) consented() study.Date {
 		first = first && f.version < 0
 	}
 	return date
-}
-
-// left is the day of withdrawal from follow-up: the one told, or that since which
-// the participant's status says so, whichever is earlier.
-func (j *judging) left() study.Date {
-	p := &j.out.Participant
-	if p.Status == study.Withdrew {
-		return earlier(p.Withdrawn, p.StatusOn)
-	}
-	return p.Withdrawn
 }
 
 // end says whether participation has ended, and on which day: that of withdrawal,

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
@@ -61,7 +62,7 @@ func (j *judging) occur(facts []study.KnownFact) {
 		}
 		last := study.Order{}
 		for _, f := range facts {
-			if f.Name != j.study.Facts[i].Name || j.conflicting(f.From) != nil {
+			if f.Name != j.study.Facts[i].Name || j.conflicts[f.From] != "" {
 				continue
 			}
 			from, _ := j.filedAt(f.From)
@@ -73,13 +74,6 @@ func (j *judging) occur(facts []study.KnownFact) {
 	}
 }
 
-// conflict is a record that says of the participant what another record
-// contradicts: perhaps it is somebody else's.
-type conflict struct {
-	key      study.RecordKey
-	evidence string // names the fact and both forms, never the values
-}
-
 // testimony is a fact that tells one person from another.
 type testimony struct {
 	study.KnownFact
@@ -87,46 +81,93 @@ type testimony struct {
 	arrives bool // with this call, or doubted before
 }
 
-// suspect finds the records that contradict who the participant is known to be.
-// What was known first counts; of records that arrive together, the one first in
-// order of visit, form and occurrence. A record never contradicts itself, so
-// correcting it is no conflict.
+// suspect finds the records that contradict who the participant is known to be:
+// perhaps they are somebody else's. What was known first counts; of records that
+// arrive together, the one first in order of visit, form and occurrence. A record
+// never contradicts itself, so correcting it is no conflict.
 func (j *judging) suspect(facts, before []study.KnownFact) {
 	var all []testimony
 	for _, f := range facts {
 		if kind := j.factKind(f.Name); kind == study.SexFact || kind == study.BirthYearFact {
-			all = append(all, testimony{f, kind, j.doubted(f.From) || !slices.Contains(before, f)})
+			at, known := slices.BinarySearchFunc(before, f, study.CompareFacts)
+			all = append(all, testimony{f, kind, !known || before[at] != f})
 		}
 	}
 	if len(all) < 2 {
 		return
 	}
-	for i := range all { // a record of which one fact is new arrives as a whole
-		all[i].arrives = slices.ContainsFunc(all, func(t testimony) bool { return t.From == all[i].From && t.arrives })
-	}
+	doubted := j.doubted()
 	slices.SortFunc(all, compareTestimonies)
-	var accepted []testimony
-	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].From == all[0].From {
-			n++
+	for record := range byRecord(all) { // one of which a fact is new arrives as a whole
+		arrives := doubted[record[0].From] || slices.ContainsFunc(record, func(t testimony) bool { return t.arrives })
+		for i := range record {
+			record[i].arrives = arrives
 		}
-		if evidence := j.contradiction(all[:n], accepted); evidence != "" {
-			j.conflicts = append(j.conflicts, conflict{all[0].From, evidence})
-		} else {
-			accepted = append(accepted, all[:n]...)
-		}
-		all = all[n:]
 	}
-}
-
-func compareTestimonies(a, b testimony) int {
-	if a.arrives != b.arrives {
-		if b.arrives {
+	slices.SortStableFunc(all, func(a, b testimony) int {
+		switch {
+		case a.arrives == b.arrives:
+			return 0
+		case b.arrives:
 			return -1
 		}
 		return 1
+	})
+	var accepted []testimony // of those that agree the first
+	for record := range byRecord(all) {
+		evidence := j.contradiction(record, accepted)
+		if evidence == "" {
+			accepted = accept(accepted, record)
+			continue
+		}
+		if j.conflicts == nil {
+			j.conflicts = map[study.RecordKey]string{}
+		}
+		j.conflicts[record[0].From] = evidence
 	}
+}
+
+// byRecord hands on, of testimonies sorted by record, those of each.
+func byRecord(all []testimony) iter.Seq[[]testimony] {
+	return func(yield func([]testimony) bool) {
+		for len(all) > 0 {
+			n := 1
+			for n < len(all) && all[n].From == all[0].From {
+				n++
+			}
+			if !yield(all[:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
+}
+
+// doubted are the records that are held for who they may be about.
+func (j *judging) doubted() (keys map[study.RecordKey]bool) {
+	for _, h := range j.prior.Holds {
+		if h.Code != study.IdentityConflict {
+			continue
+		}
+		if keys == nil {
+			keys = map[study.RecordKey]bool{}
+		}
+		keys[h.Key] = true
+	}
+	return keys
+}
+
+// accept adds what a record tells and nothing accepted so far does.
+func accept(accepted, record []testimony) []testimony {
+	for _, t := range record {
+		if !slices.ContainsFunc(accepted, func(a testimony) bool { return a.kind == t.kind && agree(t.kind, t.Value, a.Value) }) {
+			accepted = append(accepted, t)
+		}
+	}
+	return accepted
+}
+
+func compareTestimonies(a, b testimony) int {
 	return cmp.Or(cmp.Compare(a.From.VisitNo, b.From.VisitNo), cmp.Compare(a.From.Form, b.From.Form),
 		cmp.Compare(a.From.Occurrence, b.From.Occurrence), cmp.Compare(a.Name, b.Name))
 }
@@ -161,19 +202,4 @@ func (j *judging) factKind(name string) study.FactKind {
 		}
 	}
 	return "" // the study asks for it no more
-}
-
-// doubted reports whether the record with key is held for who it may be about.
-func (j *judging) doubted(key study.RecordKey) bool {
-	return slices.Contains(j.prior.Holds, study.Hold{Key: key, Code: study.IdentityConflict})
-}
-
-// conflicting is the conflict of the record with key, nil if it has none.
-func (j *judging) conflicting(key study.RecordKey) *conflict {
-	for i := range j.conflicts {
-		if j.conflicts[i].key == key {
-			return &j.conflicts[i]
-		}
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"slices"
+	"sync"
 
 	"longitude/study"
 )
@@ -15,6 +16,7 @@ type Rules struct {
 	consent   int      // form that carries consent, -1 = consent is recorded elsewhere
 	reaches   bool     // some type takes visits by date outside its window too
 	anchored  bool     // some window counts from an event
+	desks     sync.Pool
 }
 
 // NewRules compiles the protocol of s, which config has validated.
@@ -51,7 +53,12 @@ func NewRules(s *study.Study) *Rules {
 // far as the data show: the as-of date is at most the last day the participant
 // was seen.
 func (r *Rules) Judge(prior study.History, news []study.Record, asOf study.Date) study.Judgement {
-	j := judging{Rules: r, prior: prior, news: news, asOf: asOf}
+	d, _ := r.desks.Get().(*desk)
+	if d == nil {
+		d = new(desk)
+	}
+	defer r.desks.Put(d)
+	j := judging{Rules: r, prior: prior, news: news, asOf: asOf, desk: d}
 	j.out.Blocked = make([]string, len(news))
 	if j.stored = prior.Deviations; !slices.IsSortedFunc(j.stored, compareDeviations) {
 		j.stored = slices.SortedFunc(slices.Values(j.stored), compareDeviations)
@@ -89,29 +96,31 @@ type judging struct {
 	prior study.History
 	news  []study.Record
 	asOf  study.Date
+	desk  *desk
 	out   study.Judgement
 
 	holders   []int             // per slot: index of the visit that holds it, or one of the values below
-	tied      []int             // indexes of visits that fit two slots, or a slot two visits, equally well
+	tied      map[int]bool      // indexes of visits that fit two slots, or a slot two visits, equally well
 	stated    []int32           // numbers of stored visits for which this call brought a reason
 	known     map[string]int32  // visit key → index + 1, for participants with many visits
 	records   []filed           // live records by visit, form and occurrence
 	removed   []study.RecordKey // records that have versions, the current one a tombstone
-	gone      []int32           // numbers of visits that had records and have none any more
+	gone      []int32           // numbers of visits that had records and have none any more, in order
 	changes   []change          // records that changed without a reason
 	site      int               // index of the new row that says the participant's site, -1 = none
 	withdrawn int               // likewise, the date of withdrawal
 	status    int               // likewise, the status
 	stored    []study.Deviation // what deviations are stored, in order
 
-	heads     map[study.RecordKey]int32 // stored current version of each record, index in prior.Versions; made when asked for
-	locked    []int64                   // per new record: the lock that refuses it; nil = no locks
-	adopted   []study.Date              // per version of the protocol: when the participant's site adopted it; nil = there is one version
-	newest    int                       // version of the protocol in force on the as-of date
-	events    []study.Date              // per fact of the study: the day of the event
-	conflicts []conflict                // records that contradict who the participant is
-	over      bool                      // participation has ended …
-	ended     study.Date                // … on this day, NoDate = nobody knows
+	heads     map[study.RecordKey]int32  // stored current version of each record, index in prior.Versions; made when asked for
+	said      map[saidAt]bool            // all that is stored, by when it was said; made when asked for
+	locked    []int64                    // per new record: the lock that refuses it; nil = no locks
+	adopted   []study.Date               // per version of the protocol: when the participant's site adopted it; nil = there is one version
+	newest    int                        // version of the protocol in force on the as-of date
+	events    []study.Date               // per fact of the study: the day of the event
+	conflicts map[study.RecordKey]string // records that contradict who the participant is: the evidence names the fact and both forms, never the values
+	over      bool                       // participation has ended …
+	ended     study.Date                 // … on this day, NoDate = nobody knows
 }
 
 // The holders of a slot without a visit.

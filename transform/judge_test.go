@@ -280,6 +280,23 @@ func TestParticipantFacts(t *testing.T) {
 	}
 }
 
+// A visit of which everything was removed happened when the next record says,
+// also where that is older than what was removed.
+func TestGoneAndThereAgain(t *testing.T) {
+	first, older := row("baseline", imagingForm, partial(t, "2026-01-05")), row("baseline", acuityForm, partial(t, "2026-01-02"))
+	first.Modified, older.Modified = time.Unix(10, 0), time.Unix(5, 0)
+	gone := first
+	gone.Removed, gone.Modified = true, time.Unix(12, 0)
+	_, j := settled(amd(), date(t, "2026-01-06"), []study.Record{first}, []study.Record{gone}, []study.Record{older})
+	if v := find(t, j.Visits, "baseline"); v.Status != study.Completed || v.Actual.String() != "2026-01-02" {
+		t.Errorf("%+v", v)
+	}
+	_, j = settled(amd(), date(t, "2026-01-06"), []study.Record{first}, []study.Record{gone}, []study.Record{first})
+	if v := find(t, j.Visits, "baseline"); v.Status == study.Completed {
+		t.Errorf("an older version of what was removed brought it back: %+v", v)
+	}
+}
+
 // A removed record is missing; a record of a visit type that has left the
 // protocol stays, unscheduled.
 func TestWhatIsGone(t *testing.T) {

@@ -170,6 +170,37 @@ func TestOrderOfVisitsLeavesNoTrace(t *testing.T) {
 	})
 }
 
+// Rows that say when they were modified may stand in any order, whatever they say.
+func TestOrderOfModifiedRowsLeavesNoTrace(t *testing.T) {
+	eachLife(t, func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		if len(records) == 0 || s.Deviations.VisitOutOfWindow == policyBlock {
+			return
+		}
+		identifying(s)
+		for range rng.IntN(4) {
+			again := records[rng.IntN(len(records))]
+			again.Hash, again.Removed = [16]byte{byte(rng.IntN(4))}, rng.IntN(6) == 0
+			records = append(records, again)
+		}
+		for i := range records {
+			r := &records[i]
+			r.Modified, r.Site = time.Unix(int64(1000+i), 0), []string{"", "north", "south"}[rng.IntN(3)]
+			r.Status = []study.ParticipantStatus{"", "", study.Enrolled, study.Withdrew, study.Lost}[rng.IntN(5)]
+			r.StatusOn = study.Date(rng.IntN(30000))
+			if r.Form == imagingForm {
+				r.Facts = []study.Fact{{Index: 0, Value: []string{"F", "M"}[rng.IntN(2)]}}
+			}
+		}
+		shuffled := slices.Clone(records)
+		rng.Shuffle(len(shuffled), func(a, b int) { shuffled[a], shuffled[b] = shuffled[b], shuffled[a] })
+		_, a := settled(s, asOf, records)
+		_, b := settled(s, asOf, shuffled)
+		if x, y := outcome(a), outcome(b); !reflect.DeepEqual(x, y) {
+			t.Errorf("judgements differ:\n%+v\n%+v", x, y)
+		}
+	})
+}
+
 // One delivery or two: the same verdicts, holds and deviations, though visits may
 // be numbered otherwise, and a slot may have been expected in between.
 func TestDeliveriesAddUp(t *testing.T) {

@@ -122,9 +122,27 @@ func (j *judging) changesStored(n *study.Record, key study.RecordKey) bool {
 	if head.Hash == n.Hash {
 		return false
 	}
-	return n.Modified.IsZero() || !slices.ContainsFunc(j.prior.Versions, func(v study.VersionRef) bool {
-		return v.Key == key && !v.Removed && v.Hash == n.Hash && v.Modified.Equal(n.Modified)
-	})
+	return n.Modified.IsZero() || !j.dated(saidAt{key, n.Hash, n.Modified.UnixMicro()})
+}
+
+// saidAt is what a record said when its source modified it.
+type saidAt struct {
+	key  study.RecordKey
+	hash [16]byte
+	at   int64 // in microseconds, as precise as times are read
+}
+
+// dated reports whether a version is stored, whatever came after it.
+func (j *judging) dated(version saidAt) bool {
+	if j.said == nil {
+		j.said = make(map[saidAt]bool, len(j.prior.Versions))
+		for i := range j.prior.Versions {
+			if v := &j.prior.Versions[i]; !v.Removed {
+				j.said[saidAt{v.Key, v.Hash, v.Modified.UnixMicro()}] = true
+			}
+		}
+	}
+	return j.said[version]
 }
 
 // head is the stored current version of the record with key, nil if there is none.
@@ -153,7 +171,7 @@ func (j *judging) judgeLocks() {
 			continue
 		}
 		key := j.keyOf(i)
-		j.raiseOnce(study.EditedAfterLock, j.visitOf(key.VisitNo), j.detail(key.Form, key.Occurrence), underLock(l))
+		j.raise(study.EditedAfterLock, j.visitOf(key.VisitNo), j.detail(key.Form, key.Occurrence), underLock(l))
 	}
 	for _, d := range j.stored {
 		if d.Code != study.EditedAfterLock || d.State == study.Resolved {
@@ -165,7 +183,7 @@ func (j *judging) judgeLocks() {
 		}
 		same := func(l study.Lock) bool { return underLock(l.ID) == d.Evidence }
 		if l > 0 || slices.ContainsFunc(j.prior.Locks, same) {
-			j.raiseOnce(d.Code, v, d.Detail, d.Evidence)
+			j.raise(d.Code, v, d.Detail, d.Evidence)
 		}
 	}
 }
@@ -184,12 +202,13 @@ func (j *judging) judgeChanges() {
 		if d.Code != study.ChangeWithoutReason || d.State == study.Resolved {
 			continue
 		}
-		form, _, _ := strings.Cut(d.Detail, "/")
-		there := func(f filed) bool {
-			return j.study.Forms[f.form].Name == form && j.detail(int(f.form), f.occurrence) == d.Detail
+		form, occurrence, _ := strings.Cut(d.Detail, "/")
+		there := func(occurrence string) bool {
+			_, live := j.filedAt(study.RecordKey{Form: j.study.FormIndex(form), VisitNo: d.VisitNo, Occurrence: occurrence})
+			return live
 		}
-		if slices.ContainsFunc(j.of(d.VisitNo), there) {
-			j.raiseOnce(d.Code, j.visitOf(d.VisitNo), d.Detail, d.Evidence)
+		if there(occurrence) || occurrence == "" && there("1") {
+			j.raise(d.Code, j.visitOf(d.VisitNo), d.Detail, d.Evidence)
 		}
 	}
 }
@@ -200,15 +219,4 @@ func (j *judging) visitOf(no int32) *study.Visit {
 		return nil
 	}
 	return j.visit(no)
-}
-
-// raiseOnce raises a deviation that this call has not raised yet.
-func (j *judging) raiseOnce(code string, v *study.Visit, detail, evidence string) {
-	key := study.DeviationKey{Code: code, Detail: detail}
-	if v != nil {
-		key.VisitNo = v.No
-	}
-	if !slices.ContainsFunc(j.out.Deviations, func(d study.Deviation) bool { return d.DeviationKey == key }) {
-		j.raise(code, v, detail, evidence)
-	}
 }

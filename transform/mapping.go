@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -23,9 +24,11 @@ type Mapper struct {
 	facts     [][]fact   // by form: what its fields tell of the participant
 	identity  string     // told last, as is the site
 	site      string
-	told      told    // by the row being mapped
-	modified  instant // read last: rows of one visit mostly share it
+	told      told       // by the row being mapped
+	visit     *visitName // found last
+	modified  instant    // read last: rows of one visit mostly share it
 	texts     texts
+	shelf     shelf
 	checker   checker
 	record    record
 	gathering gathering
@@ -54,9 +57,9 @@ type rowMap struct {
 	reason, modified, entered, author, withdrawn, status, statusOn, change, deleted pick
 	deletedValues map[string]bool // nil: any text
 
-	by     string         // name | number | date
-	unsaid study.Unsaid   // facts of a visit that no column carries
-	types  map[string]int // name, alias or number as the source writes it → index of the visit type
+	by     string                // name | number | date
+	unsaid study.Unsaid          // facts of a visit that no column carries
+	types  map[string]*visitName // by name, alias or number as the source writes it
 }
 
 // formMap is one form fed by rows.
@@ -71,6 +74,7 @@ type formMap struct {
 	pivot      *pivotMap       // nil: every row is a record of its own
 	fields     []fieldMap      // all fields of the form, in its order
 	checks     []check
+	weighed    bool // something is asked of its values: checks, facts, consent, occurrence
 	fed        bool // by the row being mapped
 }
 
@@ -86,11 +90,19 @@ type Mapped struct {
 	Notes      map[string]int64 // what is only noted: by "form.check" and "form.field:rule"
 }
 
-// Reset empties m and keeps its memory.
+// Reset empties m and keeps its memory, until Map writes over it.
 func (m *Mapped) Reset() {
-	clear(m.Drafts)
 	clear(m.Rejections)
 	*m = Mapped{Drafts: m.Drafts[:0], Rejections: m.Rejections[:0]}
+}
+
+// draft appends an empty draft, to be filled where it stands: it is too large to
+// be copied there.
+func (m *Mapped) draft() *study.Draft {
+	m.Drafts = slices.Grow(m.Drafts, 1)[:len(m.Drafts)+1]
+	d := &m.Drafts[len(m.Drafts)-1]
+	*d = study.Draft{}
+	return d
 }
 
 // NewMapper compiles the mapping of src onto s. It finds every problem at once;
@@ -116,6 +128,9 @@ func NewMapper(s *study.Study, src *study.Source) (*Mapper, []Problem) {
 	for i := range src.Map.Forms {
 		f, wrong := newFormMap(s, &src.Map.Forms[i], mark, loc)
 		problems = append(problems, wrong...)
+		if f.form != nil {
+			f.weighed = len(f.checks)+len(m.facts[f.index]) > 0 || f.consent >= 0 || f.repeats >= 0
+		}
 		m.forms = append(m.forms, f)
 	}
 	problems = append(problems, m.row.problems()...)
@@ -180,26 +195,27 @@ func newRowMap(s *study.Study, from *study.Mapping, mark byte) rowMap {
 }
 
 // visitTypes is what a source may call the visit types.
-func visitTypes(s *study.Study, from *study.Mapping) map[string]int {
-	types := map[string]int{}
+func visitTypes(s *study.Study, from *study.Mapping) map[string]*visitName {
+	types := map[string]*visitName{}
+	name := func(text string, i int) { types[text] = &visitName{text: text, index: i} }
 	for i, v := range s.Visits {
 		if from.VisitBy == "number" {
 			if v.Number != "" {
-				types[v.Number] = i
+				name(v.Number, i)
 				if number, _, _, ok := appendNumber(nil, []byte(v.Number), '.'); ok {
-					types[string(number)] = i
+					name(string(number), i)
 				}
 			}
 			continue
 		}
-		types[norm.NFC.String(v.Name)] = i
+		name(norm.NFC.String(v.Name), i)
 		for _, alias := range v.Aliases {
-			types[norm.NFC.String(alias)] = i
+			name(norm.NFC.String(alias), i)
 		}
 	}
-	for alias, name := range from.VisitAliases {
-		if i := s.VisitIndex(name); i >= 0 {
-			types[norm.NFC.String(alias)] = i
+	for alias, of := range from.VisitAliases {
+		if i := s.VisitIndex(of); i >= 0 {
+			name(norm.NFC.String(alias), i)
 		}
 	}
 	return types

@@ -143,6 +143,28 @@ func TestStatusAndWithdrawal(t *testing.T) {
 			t.Errorf("%s: %s, withdrawn %q", name, p.Status, p.Withdrawn)
 		}
 	}
+	// The day of the status withdrawn is one of withdrawal, and stays so after it.
+	since := func(second int64, on study.Date) study.Record {
+		r := of("1", second, study.Withdrew, none)
+		r.StatusOn = on
+		return r
+	}
+	for name, c := range map[string]struct {
+		given [][]study.Record
+		want  study.Date
+	}{
+		"by status alone":      {[][]study.Record{{since(1, on)}}, on},
+		"and then died":        {[][]study.Record{{since(1, on)}, {of("2", 2, study.Died, none)}}, on},
+		"a corrected day":      {[][]study.Record{{since(1, on)}, {since(2, on+9)}}, on + 9},
+		"told earlier as well": {[][]study.Record{{of("2", 1, "", on-5)}, {since(2, on)}}, on - 5},
+		"told later as well":   {[][]study.Record{{of("2", 1, "", on+5)}, {since(2, on)}}, on},
+		"and enrolled again":   {[][]study.Record{{since(1, on)}, {of("2", 3, study.Enrolled, none)}}, none},
+		"since an unknown day": {[][]study.Record{{since(1, none)}}, none},
+	} {
+		if _, j := settled(amd(), asOf, c.given...); j.Participant.Withdrawn != c.want {
+			t.Errorf("withdrawn %s: on %s, want %s", name, j.Participant.Withdrawn, c.want)
+		}
+	}
 	dated := of("1", 0, study.Lost, none)
 	dated.StatusOn = on
 	_, j := settled(amd(), asOf, []study.Record{dated}, []study.Record{of("2", 0, study.Lost, none)})

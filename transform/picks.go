@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -64,9 +65,15 @@ func normalKeys(m map[string]string) map[string]string {
 // take returns the text that the pick gives for a row, in NFC and recoded; nil
 // when there is none, then with the reason if the source codes one.
 func (p *pick) take(row [][]byte) (text []byte, reason string) {
-	switch {
-	case !p.mapped:
+	if !p.mapped {
 		return nil, ""
+	}
+	return p.give(row)
+}
+
+// give is take of a pick that is mapped.
+func (p *pick) give(row [][]byte) (text []byte, reason string) {
+	switch {
 	case p.index == absent:
 		return nil, study.NotAsked
 	case p.plain:
@@ -143,13 +150,14 @@ func (p *pick) recode(text []byte) []byte {
 // that a month is never padded to its first day.
 type layout struct {
 	text      string
-	precision int // characters of an ISO date: 10 day, 7 month, 4 year; 0 = not even a year
+	precision int  // characters of an ISO date: 10 day, 7 month, 4 year; 0 = not even a year
+	iso       bool // what is an ISO date to the day is read as that
 }
 
 func newLayout(text string) layout {
 	day := time.Date(2001, 2, 3, 4, 5, 6, 7, time.UTC)
 	says := func(other time.Time) bool { return day.Format(text) != other.Format(text) }
-	l := layout{text: text}
+	l := layout{text: text, iso: text == "" || text == time.DateOnly}
 	switch {
 	case !says(day.AddDate(4, 0, 0)):
 	case says(day.AddDate(0, 0, 7)): // seven days later is the same weekday
@@ -214,9 +222,48 @@ func (l layout) instant(text []byte, loc *time.Location) (time.Time, bool) {
 		t, err := time.ParseInLocation(l.text, string(text), loc)
 		return t.UTC(), err == nil
 	}
+	if t, ok := zulu(text); ok {
+		return t, true
+	}
 	var t time.Time
 	err := t.UnmarshalText(text)
 	return t.UTC(), err == nil
+}
+
+// zulu reads the form that most instants have, 2006-01-02T15:04:05Z. Not ok says
+// nothing: package time reads all the others, and says which are none.
+func zulu(text []byte) (t time.Time, ok bool) {
+	if len(text) != len("2006-01-02T15:04:05Z") || text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[19] != 'Z' {
+		return time.Time{}, false
+	}
+	day, ok := isoDay(text[:10])
+	h, m, s := pair(text[11:]), pair(text[14:]), pair(text[17:])
+	if !ok || h > 23 || m > 59 || s > 59 {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(day)*86400+int64(h*3600+m*60+s), 0).UTC(), true
+}
+
+// isoDay reads the form that most dates have, 2006-01-02. Not ok says nothing.
+func isoDay(text []byte) (study.Date, bool) {
+	if len(text) != len("2006-01-02") || text[4] != '-' || text[7] != '-' {
+		return study.NoDate, false
+	}
+	century, year, month, day := pair(text), pair(text[2:]), pair(text[5:]), pair(text[8:])
+	if max(century, year) > 99 {
+		return study.NoDate, false
+	}
+	return study.NewDate(int(century*100+year), int(month), int(day))
+}
+
+// pair is the number of two digits that text begins with, more than 99 where it
+// does not.
+func pair(text []byte) uint {
+	tens, ones := uint(text[0]-'0'), uint(text[1]-'0')
+	if max(tens, ones) > 9 {
+		return 100
+	}
+	return tens*10 + ones
 }
 
 // memory remembers what repeats in a file, such as dates, sites and keys, so
@@ -260,7 +307,10 @@ type texts map[string]string
 
 // intern returns b as a string that equal texts share.
 func (t texts) intern(b []byte) string {
-	if s, ok := t[string(b)]; ok || len(b) == 0 {
+	if len(b) == 0 {
+		return ""
+	}
+	if s, ok := t[string(b)]; ok {
 		return s
 	}
 	if len(t) >= maxMemory {
@@ -269,6 +319,23 @@ func (t texts) intern(b []byte) string {
 	s := string(b)
 	t[s] = s
 	return s
+}
+
+// shelf keeps texts of their own in few allocations: they share blocks of
+// shelfBlock bytes, and a block lives as long as one of its texts does.
+type shelf struct{ block strings.Builder }
+
+const shelfBlock = 16 << 10
+
+// keep returns b as a string.
+func (s *shelf) keep(b []byte) string {
+	if s.block.Cap()-s.block.Len() < len(b) {
+		s.block.Reset()
+		s.block.Grow(max(shelfBlock, len(b)))
+	}
+	from := s.block.Len()
+	s.block.Write(b) // within its capacity: what stands there does not move
+	return s.block.String()[from:]
 }
 
 // isCode reports whether text is short and plain enough to stand in the research

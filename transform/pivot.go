@@ -16,11 +16,17 @@ import (
 const (
 	rulePivotTwice     = "pivot_twice"     // two rows give the same field of one record: the record is rejected
 	rulePivotScattered = "pivot_scattered" // rows of the participant were seen before, with others between
-	rulePivotRows      = "pivot_rows"      // one participant has more rows than are kept together
+	rulePivotRows      = "pivot_rows"      // one participant has more rows, or longer ones, than are kept together
 )
 
-// mostRows of one participant are kept together: it bounds memory.
-const mostRows = 100_000
+// What of one participant is kept together, to bound memory: rows, and about so
+// many bytes of them and of the records that they become.
+const (
+	mostRows    = 100_000
+	mostBytes   = 128 << 20
+	fieldBytes  = 136 // of a field of a record in the making
+	recordBytes = 512
+)
 
 // pivotMap says which field of its form a row is about, and what it says of it.
 type pivotMap struct {
@@ -76,6 +82,7 @@ type gathering struct {
 	open     bool
 	lost     bool // more rows than are kept together
 	rows     int
+	bytes    int
 	most     int // 0 = mostRows
 	records  map[gatheredKey]*gathered
 	order    []*gathered         // by first row
@@ -121,7 +128,7 @@ func (m *Mapper) follows(identity string, out *Mapped) (rule string) {
 		}
 		g.open, g.identity = true, identity
 	}
-	if g.rows++; g.rows > most && !g.lost {
+	if g.rows++; (g.rows > most || g.bytes > mostBytes) && !g.lost {
 		m.forget(out)
 	}
 	if g.lost {
@@ -149,6 +156,7 @@ func (m *Mapper) gather(f *formMap, row [][]byte, t *told, at *place, out *Mappe
 	}
 	g := m.gatheredOf(gatheredKey{form: f.index, visit: t.visit.Key, occurrence: occurrence}, f, row, t, at)
 	g.at.kept = append(append(g.at.kept, at.raw...), '\n')
+	m.gathering.bytes += 2 * len(at.raw) // the row and its cell
 	if t.modified.After(g.told.modified) {
 		g.told.modified, g.told.change = t.modified, t.change
 		g.told.author, g.told.changeReason = bytes.Clone(t.author), bytes.Clone(t.changeReason)
@@ -198,6 +206,7 @@ func (m *Mapper) gatheredOf(key gatheredKey, f *formMap, row [][]byte, t *told, 
 		m.gathering.records = map[gatheredKey]*gathered{}
 	}
 	m.gathering.records[key] = g
+	m.gathering.bytes += n*fieldBytes + recordBytes
 	m.gathering.order = append(m.gathering.order, g)
 	return g
 }

@@ -106,29 +106,31 @@ func TestPivotTells(t *testing.T) {
 	}
 }
 
-// A participant with more rows than are kept together is refused whole.
+// A participant with more rows than are kept together, or longer ones, is refused whole.
 func TestPivotIsBounded(t *testing.T) {
-	m, _ := NewMapper(testStudy(), longSource())
-	m.gathering.most = 3
-	columns := append(slices.Clone(fuzzColumns), "DAY", "SPARE", "REPEAT", "STATUS", "SINCE", "WHY", "GONE", "CODE", "RESULT")
-	if err := m.Bind(columns); err != nil {
-		t.Fatal(err)
-	}
-	out := &Mapped{}
-	for i, r := range [][2]string{{"P1", "VA"}, {"P1", "IOP"}, {"P1", "VA"}, {"P1", "IOP"}, {"P1", "VA"}, {"P2", "VA"}} {
-		cells := make([][]byte, len(columns))
-		for name, value := range map[string]string{"PID": r[0], "SITE": "a", "VISIT": "BL", "EYE": []string{"OD", "OS"}[i%2], "CODE": r[1], "RESULT": "20"} {
-			cells[slices.Index(columns, name)] = []byte(value)
+	for name, c := range map[string]struct{ most, size int }{"many rows": {3, 3}, "long rows": {mostRows, mostBytes/6 + 1}} {
+		m, _ := NewMapper(testStudy(), longSource())
+		m.gathering.most = c.most
+		columns := append(slices.Clone(fuzzColumns), "DAY", "SPARE", "REPEAT", "STATUS", "SINCE", "WHY", "GONE", "CODE", "RESULT")
+		if err := m.Bind(columns); err != nil {
+			t.Fatal(err)
 		}
-		m.Map(&Rows{Columns: columns, First: int64(i + 1), Cells: cells, Lines: []int64{int64(i + 2)}, Raw: [][]byte{[]byte("row")}}, out)
-	}
-	m.Finish(out)
-	want := study.Counts{Read: 6, Mapped: 4, RowsQuarantined: 2, Produced: 3, Quarantined: 2}
-	if out.Counts != want || rejected(out) != "va//pivot_rows/1 va//pivot_rows/1 //pivot_rows/0 //pivot_rows/0" {
-		t.Errorf("counts %+v, rejections %q", out.Counts, rejected(out))
-	}
-	if len(out.Drafts) != 1 || out.Drafts[0].Identity != "P2" {
-		t.Errorf("drafts %+v", out.Drafts)
+		out, raw := &Mapped{}, bytes.Repeat([]byte("x"), c.size)
+		for i, r := range [][2]string{{"P1", "VA"}, {"P1", "IOP"}, {"P1", "VA"}, {"P1", "IOP"}, {"P1", "VA"}, {"P2", "VA"}} {
+			cells := make([][]byte, len(columns))
+			for name, value := range map[string]string{"PID": r[0], "SITE": "a", "VISIT": "BL", "EYE": []string{"OD", "OS"}[i%2], "CODE": r[1], "RESULT": "20"} {
+				cells[slices.Index(columns, name)] = []byte(value)
+			}
+			m.Map(&Rows{Columns: columns, First: int64(i + 1), Cells: cells, Lines: []int64{int64(i + 2)}, Raw: [][]byte{raw}}, out)
+		}
+		m.Finish(out)
+		want := study.Counts{Read: 6, Mapped: 4, RowsQuarantined: 2, Produced: 3, Quarantined: 2}
+		if out.Counts != want || rejected(out) != "va//pivot_rows/1 va//pivot_rows/1 //pivot_rows/0 //pivot_rows/0" {
+			t.Errorf("%s: counts %+v, rejections %q", name, out.Counts, rejected(out))
+		}
+		if len(out.Drafts) != 1 || out.Drafts[0].Identity != "P2" {
+			t.Errorf("%s: drafts %+v", name, out.Drafts)
+		}
 	}
 }
 

@@ -34,8 +34,10 @@ func (j *judging) merge() {
 		if n.Visit.Key == "" || j.study.Forms[n.Form].Log {
 			continue
 		}
-		if at < 0 || visits[at].Key != n.Visit.Key { // rows of one visit tend to stand together
-			at = j.find(visits, n.Visit.Key)
+		if at < 0 || visits[at].Key != n.Visit.Key { // rows of one visit tend to stand together …
+			if at++; at == len(visits) || visits[at].Key != n.Visit.Key { // … or in order of visits
+				at = j.find(visits, n.Visit.Key)
+			}
 		}
 		if at < 0 {
 			if j.out.Blocked[i] != "" {
@@ -106,7 +108,7 @@ func tell(v *study.Visit, n *study.Record) {
 	}
 	corrects := !v.Modified.IsZero() && n.Modified.After(v.Modified)
 	takesBack := func(fact study.Unsaid) bool { return corrects && ref.Unsaid&fact == 0 }
-	before := *v
+	actual, planned, declared := v.Actual, v.Planned, v.Declared
 	for _, f := range [...]struct {
 		of   study.Unsaid
 		to   *study.PartialDate
@@ -116,7 +118,7 @@ func tell(v *study.Visit, n *study.Record) {
 			*f.to = f.says
 		}
 	}
-	same := v.Actual == before.Actual && v.Planned == before.Planned && v.Declared == before.Declared
+	same := v.Actual == actual && v.Planned == planned && v.Declared == declared
 	v.Reason = ref.Reason || v.Reason && same && !takesBack(study.UnsaidReason)
 	if n.Modified.After(v.Modified) && ref.Unsaid&study.UnsaidActual == 0 {
 		v.Modified = n.Modified
@@ -228,7 +230,7 @@ func (j *judging) placeByDate(beyond bool) (placed bool) {
 		to := from
 		var level []fit // the fits at one distance that are still possible
 		for ; to < len(fits) && fits[to].distance == fits[from].distance; to++ {
-			if f := fits[to]; j.out.Visits[f.visit].Type < 0 && j.holders[f.slot] == vacant && !slices.Contains(j.tied, f.visit) {
+			if f := fits[to]; j.out.Visits[f.visit].Type < 0 && j.holders[f.slot] == vacant && !j.tied[f.visit] {
 				level = append(level, f)
 			}
 		}
@@ -236,7 +238,10 @@ func (j *judging) placeByDate(beyond bool) (placed bool) {
 		for _, f := range level {
 			rival := func(o fit) bool { return o != f && (o.visit == f.visit || o.slot == f.slot) }
 			if slices.ContainsFunc(level, rival) {
-				j.tied = append(j.tied, f.visit)
+				if j.tied == nil {
+					j.tied = map[int]bool{}
+				}
+				j.tied[f.visit] = true
 				j.holders[f.slot] = contested
 				continue
 			}

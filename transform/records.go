@@ -3,6 +3,7 @@ package transform
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"longitude/study"
 )
@@ -29,7 +30,7 @@ type change struct {
 
 // file lists the live records: what is stored, overlaid with what arrived.
 func (j *judging) file() {
-	all := make([]filed, 0, len(j.prior.Versions)+len(j.news))
+	all := j.desk.all[:0]
 	for i := range j.prior.Versions {
 		v := &j.prior.Versions[i]
 		all = append(all, filed{v.Key.VisitNo, int32(v.Key.Form), -1, int32(i), v.Entered, v.Key.Occurrence})
@@ -40,9 +41,8 @@ func (j *judging) file() {
 			all = append(all, filed{j.out.VisitNo[i], int32(n.Form), int32(i), -1, n.Entered, n.Occurrence})
 		}
 	}
-	slices.SortFunc(all, func(a, b filed) int {
-		return cmp.Or(compareKeys(&a, &b), cmp.Compare(a.row, b.row), cmp.Compare(a.version, b.version))
-	})
+	j.desk.all = all
+	all = j.desk.sort()
 	j.records, j.removed, j.changes, j.gone = all[:0], nil, nil, nil
 	j.site, j.withdrawn, j.status = -1, -1, -1
 	for from := 0; from < len(all); {
@@ -87,8 +87,11 @@ func (j *judging) current(versions []filed) filed {
 			number = j.numbered(next, last)
 			last = max(last, number)
 		}
-		if j.replaces(next, top) {
+		replaces := j.replaces(next, top)
+		if replaces || next.row >= 0 && !j.news[next.row].Modified.IsZero() {
 			j.hear(next.row)
+		}
+		if replaces {
 			if j.unexplained(next, top) {
 				changed = at
 			}
@@ -177,16 +180,24 @@ func (j *judging) of(no int32) []filed {
 }
 
 // takeBack undoes what removed records said of their visits: a visit that had
-// records and has none any more has not happened.
+// records and has none any more has not happened, and whatever arrives of it next
+// says when it did.
 func (j *judging) takeBack() {
 	for _, r := range j.removed {
-		if r.VisitNo == 0 || slices.Contains(j.gone, r.VisitNo) || len(j.of(r.VisitNo)) > 0 {
+		again := len(j.gone) > 0 && j.gone[len(j.gone)-1] == r.VisitNo // they are in order of visits
+		if r.VisitNo == 0 || again || len(j.of(r.VisitNo)) > 0 {
 			continue
 		}
 		j.gone = append(j.gone, r.VisitNo)
 		v := j.visit(r.VisitNo)
-		v.Actual, v.Reason = study.PartialDate{}, false
+		v.Actual, v.Reason, v.Modified = study.PartialDate{}, false, time.Time{}
 	}
+}
+
+// isGone reports whether v had records and has none any more.
+func (j *judging) isGone(v *study.Visit) bool {
+	_, gone := slices.BinarySearch(j.gone, v.No)
+	return gone
 }
 
 // detail names a record of f's kind in a deviation: the form, and the occurrence

@@ -52,10 +52,10 @@ func (m *Mapper) tell(row [][]byte, visits bool, t *told) fault {
 	r := &m.row
 	*t = told{visit: study.VisitRef{Type: -1, Unsaid: r.unsaid}}
 	site, _ := r.site.take(row)
-	if site != nil && !isCode(site, maxSite) {
-		return fault{ruleSite, r.site.name("site")}
-	}
 	if string(site) != m.site {
+		if site != nil && !isCode(site, maxSite) {
+			return fault{ruleSite, r.site.name("site")}
+		}
 		m.site = string(site)
 	}
 	t.site = m.site
@@ -83,11 +83,8 @@ func (m *Mapper) tell(row [][]byte, visits bool, t *told) fault {
 func (m *Mapper) history(row [][]byte, t *told) fault {
 	r := &m.row
 	if text, _ := r.modified.take(row); text != nil {
-		if !bytes.Equal(text, m.modified.text) {
-			at, ok := r.modified.layout.instant(text, m.loc)
-			m.modified = instant{append(m.modified.text[:0], text...), at.Truncate(time.Microsecond), ok}
-		}
-		if t.modified = m.modified.at; !m.modified.ok {
+		var ok bool
+		if t.modified, ok = m.modifiedAt(text); !ok {
 			return fault{ruleModified, r.modified.name("modified")}
 		}
 	}
@@ -123,6 +120,22 @@ func (m *Mapper) history(row [][]byte, t *told) fault {
 	return fault{}
 }
 
+// modifiedAt reads when a row was modified. What takes long to read is not read
+// again for the next row.
+func (m *Mapper) modifiedAt(text []byte) (time.Time, bool) {
+	l, last := &m.row.modified.layout, &m.modified
+	if l.text == "" {
+		if at, ok := zulu(text); ok {
+			return at, true
+		}
+	}
+	if !bytes.Equal(text, last.text) {
+		at, ok := l.instant(text, m.loc)
+		*last = instant{append(last.text[:0], text...), at.Truncate(time.Microsecond), ok}
+	}
+	return last.at, last.ok
+}
+
 func exact(p study.PartialDate) study.Date {
 	if !p.Exact() {
 		return study.NoDate
@@ -132,9 +145,19 @@ func exact(p study.PartialDate) study.Date {
 
 // day reads the civil date that p gives; false when there is text that is none.
 func (m *Mapper) day(p *pick, row [][]byte, to *study.PartialDate) bool {
-	text, _ := p.take(row)
+	return !p.mapped || m.readDay(p, row, to)
+}
+
+func (m *Mapper) readDay(p *pick, row [][]byte, to *study.PartialDate) bool {
+	text, _ := p.give(row)
 	if text == nil {
 		return true
+	}
+	if p.layout.iso {
+		if d, ok := isoDay(text); ok {
+			*to = study.ExactDate(d)
+			return true
+		}
 	}
 	*to = p.days.recall(text, func(s string) study.PartialDate {
 		d, _ := p.layout.day(s, m.loc)
@@ -169,10 +192,37 @@ func (m *Mapper) visitOf(row [][]byte, v *study.VisitRef) fault {
 		v.Key = m.visitKey([]byte("d:"), row, v.Actual)
 		return fault{}
 	}
-	if i, ok := r.types[string(source)]; ok {
+	if i, ok := m.typeOf(source); ok {
 		return m.named(i, row, v)
 	}
 	return m.unnamed(source, row, v)
+}
+
+// visitName is what a source calls a visit type.
+type visitName struct {
+	text  string
+	index int
+	after *visitName // what came after it the last time
+}
+
+// typeOf is the visit type that a text names. Rows come in order of visits, mostly,
+// so what came after a name before is looked at first.
+func (m *Mapper) typeOf(text []byte) (index int, ok bool) {
+	if m.visit != nil {
+		if next := m.visit.after; next != nil && next.text == string(text) {
+			m.visit = next
+			return next.index, true
+		}
+	}
+	name, ok := m.row.types[string(text)]
+	if !ok {
+		return 0, false
+	}
+	if m.visit != nil {
+		m.visit.after = name
+	}
+	m.visit = name
+	return name.index, true
 }
 
 // named keys a visit of a type of the protocol: by the type's name, and where the
@@ -197,13 +247,16 @@ func (m *Mapper) named(i int, row [][]byte, v *study.VisitRef) fault {
 	return fault{}
 }
 
-// unnamed keys a visit that is no visit type by name. A number stands in the key
-// as it is; any other text of the source does not enter the research schema.
+// unnamed keys a visit that is no visit type by name: by the source's own event
+// and repeat, so that a corrected date leaves it the visit it is; where the source
+// has no repeat, by event and date, so that two unscheduled visits stay two. A
+// number stands in the key as it is; any other text does not enter the research
+// schema.
 func (m *Mapper) unnamed(source []byte, row [][]byte, v *study.VisitRef) fault {
 	key := m.record.key[:0]
 	if m.row.by == "number" {
 		number, _, _, ok := appendNumber(append(key, "n:"...), source, '.')
-		if i, is := m.row.types[string(number[min(2, len(number)):])]; ok && is {
+		if i, is := m.typeOf(number[min(2, len(number)):]); ok && is {
 			return m.named(i, row, v)
 		}
 		if ok && len(number) <= 10 {
@@ -212,6 +265,11 @@ func (m *Mapper) unnamed(source []byte, row [][]byte, v *study.VisitRef) fault {
 	}
 	if len(key) == 0 {
 		key = fingerprint(key, source)
+	}
+	if repeat, _ := m.row.repeat.take(row); repeat != nil {
+		m.record.key = appendCode(append(key, '#'), repeat)
+		v.Key = m.texts.intern(m.record.key)
+		return fault{}
 	}
 	v.Key = m.visitKey(append(key, '/'), row, v.Actual)
 	return fault{}

@@ -36,8 +36,8 @@ func TestVisitRepeat(t *testing.T) {
 		"repeat that may identify":   {"name", strings.Replace(vaRow, "BL", "injection", 1) + ";REPEAT=Jane Doe", true, "injection/u:01332c876518", 2},
 		"by date":                    {"date", vaRow + ";REPEAT=2", true, "d:2026-01-01#2", -1},
 		"by date, without":           {"date", vaRow, true, "d:2026-01-01", -1},
-		"of no type":                 {"name", strings.Replace(vaRow, "BL", "extra", 1) + ";REPEAT=2", true, "u:c8dee78f8c7b/2026-01-01#2", -1},
-		"of no type by number":       {"number", strings.Replace(vaRow, "BL", "4.1", 1) + ";REPEAT=2", true, "n:4.1/2026-01-01#2", -1},
+		"of no type":                 {"name", strings.Replace(vaRow, "BL", "extra", 1) + ";REPEAT=2", true, "u:c8dee78f8c7b#2", -1},
+		"of no type by number":       {"number", strings.Replace(vaRow, "BL", "4.1", 1) + ";REPEAT=2", true, "n:4.1#2", -1},
 		"cannot be told from others": {"name", strings.NewReplacer("BL", "injection", "01/01/2026", "").Replace(vaRow), true, "", 0},
 	} {
 		src := testSource()

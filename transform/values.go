@@ -55,6 +55,8 @@ type fieldMap struct {
 	scaling  *scaling        // nil: the source measures in the field's unit
 	known    memory[reading] // of dates, acuity and converted numbers, which repeat and take long to read
 	picked   []int           // scratch of choices
+	plain    plain           // how most cells are packed as they stand
+	span     span            // of plain numbers
 }
 
 // reading is what a source text was read as.
@@ -202,6 +204,7 @@ func newFieldMap(f *study.Field, p study.Pick, mark byte, loc *time.Location) (m
 	if l := m.pick.layout; l.text != "" && (f.Type == study.DateType || f.Type == study.DateTime) && l.precision == 0 {
 		return m, `format is a Go reference layout, such as "02/01/2006"; this one has no year`
 	}
+	m.plain = m.plainly()
 	return m, ""
 }
 

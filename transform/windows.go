@@ -152,7 +152,7 @@ func (j *judging) verdict(v *study.Visit) study.Verdict {
 func (j *judging) untyped(v *study.Visit) study.Verdict {
 	d := study.Verdict{Due: study.NoDate, WindowStart: study.NoDate, WindowEnd: study.NoDate, Protocol: j.version(-1, v)}
 	switch {
-	case !v.Actual.Known() && (j.isExpected(v) || slices.Contains(j.gone, v.No)):
+	case !v.Actual.Known() && (j.isExpected(v) || j.isGone(v)):
 		d.Status = study.Cancelled
 	case !v.Actual.Known() && v.Planned.Known():
 		d.Status = j.pending(v, &d, &slot{}) // planned, and has not happened
@@ -172,7 +172,7 @@ func (j *judging) pending(v *study.Visit, d *study.Verdict, s *slot) study.Visit
 	switch {
 	case s.absent || j.out.Participant.Status == study.ScreenFailure:
 		return study.Cancelled
-	case len(j.gone) > 0 && slices.Contains(j.gone, v.No) && !j.isExpected(v):
+	case j.isGone(v) && !j.isExpected(v):
 		return study.Cancelled // what is identified by more than its type was never owed
 	case j.over && j.ended.Known() && (!d.WindowEnd.Known() || j.ended <= d.WindowEnd):
 		return study.Cancelled

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"longitude/internal/audit"
+	"longitude/internal/keys"
+	"longitude/internal/postgres"
 	"longitude/study"
 )
 
@@ -72,6 +75,7 @@ func TestAuditor(t *testing.T) {
 	x.run(study.ExitEnvironment, "audit", "verify", "--anchors", x.path("nowhere"))
 
 	x.certifiedCopy(policy)
+	x.tampered = true
 	x.exec(`ALTER TABLE audit.event DISABLE TRIGGER append_only; UPDATE audit.event SET actor = 'x' WHERE event_id = ` + id + `; ALTER TABLE audit.event ENABLE ALWAYS TRIGGER append_only`)
 	out, _ := x.run(study.ExitBlocked, "audit", "verify", "--output", "json")
 	x.must(json.Unmarshal([]byte(out), &report))
@@ -91,6 +95,29 @@ func (x *trial) exec(sql string) {
 	x.must(err)
 	_, err = conn.Exec(x.t.Context(), sql)
 	x.must(errors.Join(err, conn.Close(x.t.Context())))
+}
+
+// logIsSound verifies at the end of a trial that whatever it did is in the audit log,
+// to the last answer of the last version.
+func (x *trial) logIsSound() {
+	if _, err := os.Stat(x.path("keys")); x.tampered || x.t.Failed() || err != nil {
+		return
+	}
+	ctx := context.Background()
+	ring, err := keys.Open("file:" + x.path("keys"))
+	x.must(err)
+	id, key, err := ring.AuditSigner()
+	x.must(err)
+	signer, err := audit.NewSigner(id, key)
+	x.must(err)
+	s, err := postgres.Open(ctx, postgres.URLs{Owner: x.url, App: x.url, Vault: x.url, Release: x.url}, "")
+	x.must(err)
+	defer s.Close()
+	_, _, err = s.Seal(ctx, signer)
+	x.must(err)
+	if r, err := s.VerifyAudit(ctx, signer.Policy(), nil, true); err != nil || r.Err() != nil {
+		x.t.Errorf("the audit log: %+v, %v", r, err)
+	}
 }
 
 // certifiedCopy is checked offline, and a change of any of its files is found.

@@ -80,7 +80,7 @@ func (a *app) check(ctx context.Context, h *house, names []string) error {
 }
 
 func (h *house) reach(ctx context.Context, src *config.SourceConfig) error {
-	f, err := h.feed(ctx, src)
+	f, err := h.feed(src)
 	if err != nil {
 		return err
 	}

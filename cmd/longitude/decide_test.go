@@ -282,3 +282,26 @@ func TestRecalculate(t *testing.T) {
 		t.Errorf("%d audit events of who asked", n)
 	}
 }
+
+func TestParticipantList(t *testing.T) {
+	x := newTrial(t, smallStudy)
+	x.late(study.ExitOK)
+	x.drop("b.csv", smallHeader+acuityRow("P-2", "BL", "01/03/2026", "OD", "47"))
+	x.sync(study.ExitOK)
+	x.refused(study.ExitUsage, "usage.status", []string{"screen_failure"}, "participant", "list", "--status", "gone")
+	x.refused(study.ExitUsage, "study.unknown", nil, "participant", "list", "--study", "other-01")
+	var all []status.ParticipantItem
+	x.answer(study.ExitOK, &all, "participant", "list")
+	if len(all) != 2 || all[0].Enrolled || all[0].Held != 1 || !all[1].Enrolled || all[1].Visits != 2 || all[1].Open == 0 || all[1].Held != 0 || all[1].Consented == nil {
+		t.Errorf("participants: %+v", all)
+	}
+	if one := x.table(study.ExitOK, "participant", "list", "--limit", "1"); len(one) != 2 || one[1][0] != all[0].Code {
+		t.Errorf("one: %v", one)
+	}
+	if none := x.table(study.ExitOK, "participant", "list", "--site", "elsewhere"); len(none) != 1 {
+		t.Errorf("elsewhere: %v", none)
+	}
+	if none := x.table(study.ExitOK, "participant", "list", "--status", "withdrawn"); len(none) != 1 {
+		t.Errorf("withdrawn: %v", none)
+	}
+}

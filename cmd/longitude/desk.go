@@ -13,6 +13,9 @@ import (
 type desk struct{ s *service }
 
 func (d desk) Explain(ctx context.Context, deviation int64, why decision.Why) (status.DecisionItem, error) {
+	if err := d.s.h.current(ctx); err != nil {
+		return status.DecisionItem{}, err
+	}
 	return d.s.h.explain(ctx, deviation, why)
 }
 
@@ -44,6 +47,9 @@ func (d desk) Unlock(ctx context.Context, lock int64, why decision.Why) (status.
 
 func (d desk) Recalculate(ctx context.Context, studyName, code, actor string) (int64, error) {
 	s, err := d.study(studyName)
+	if err == nil {
+		err = d.s.h.current(ctx)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -75,6 +81,9 @@ func (d desk) Replay(_ context.Context, source string, all bool, actor string) e
 
 // read reads objects again. Each of their runs is recorded with what it came to.
 func (d desk) read(ctx context.Context, objects map[string][]study.LandedObject, actor string) error {
+	if err := d.s.h.current(ctx); err != nil {
+		return err
+	}
 	_, err := d.s.h.replayed(ctx, objects, actor, func(error) {})
 	return err
 }

@@ -36,26 +36,50 @@ func (h *house) enforce(ctx context.Context, n need) error {
 	return destructive(h.changes)
 }
 
-// planned is what the documents say otherwise than those in force. Reading those
-// costs something, and is for when something changed.
+// planned is what the documents say otherwise than those in force.
 func (h *house) planned(before map[[2]string]postgres.Document) config.Plan {
 	now := h.documents()
-	same := len(now) == len(before)
-	for _, d := range now {
-		same = same && before[[2]string{d.Kind, d.Name}].Digest == d.Digest
-	}
-	if same {
+	if same(before, now) {
 		return nil
 	}
-	var recorded []config.Document
-	for _, d := range before {
-		recorded = append(recorded, config.Document(d))
+	plan, _ := config.NewPlan(listed(before), now, h.a.configOptions())
+	return plan
+}
+
+// same reports whether documents are those in force: reading them costs something,
+// and is for when something changed.
+func same(before map[[2]string]postgres.Document, now []config.Document) bool {
+	for _, d := range now {
+		if before[[2]string{d.Kind, d.Name}].Digest != d.Digest {
+			return false
+		}
 	}
-	slices.SortFunc(recorded, func(a, b config.Document) int {
+	return len(now) == len(before)
+}
+
+// listed are documents in force, studies before their sources.
+func listed(docs map[[2]string]postgres.Document) (all []config.Document) {
+	for _, d := range docs {
+		all = append(all, config.Document(d))
+	}
+	slices.SortFunc(all, func(a, b config.Document) int {
 		return cmp.Or(-strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name))
 	})
-	plan, _ := config.NewPlan(recorded, now, h.a.configOptions())
-	return plan
+	return all
+}
+
+// current refuses work in a process that has been running since before a plan was
+// applied: it would judge by what was in force then.
+func (h *house) current(ctx context.Context) error {
+	now, err := h.store.InForce(ctx)
+	if err != nil || same(now, h.documents()) {
+		return err
+	}
+	if plan, _ := config.NewPlan(h.documents(), listed(now), h.a.configOptions()); gravest(plan) != config.Destructive {
+		return nil
+	}
+	return &study.Error{Code: "config.superseded", Op: "another configuration has been applied since this process started", Exit: study.ExitBlocked,
+		Hint: "restart `longitude serve`: it goes on under the one in force"}
 }
 
 // documents are those of all studies and their sources.

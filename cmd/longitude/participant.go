@@ -17,7 +17,41 @@ import (
 
 func (a *app) participantCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "participant", Short: "What is known of one participant"}
-	cmd.AddCommand(a.timelineCommand(), a.recalculateCommand())
+	cmd.AddCommand(a.participantListCommand(), a.timelineCommand(), a.recalculateCommand())
+	return cmd
+}
+
+func (a *app) participantListCommand() *cobra.Command {
+	var filter status.ParticipantFilter
+	var studyName string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List participants by code, the newest first", Args: cobra.NoArgs,
+		Example: "  longitude participant list --site site-a\n  longitude participant list --status withdrawn",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkLimit(filter.Limit); err != nil {
+				return err
+			}
+			if err := checkStatus(filter.Status); err != nil {
+				return err
+			}
+			return a.inStudy(cmd.Context(), studyName, needReading, func(h *house, s *study.Study) error {
+				filter.Study = s.Name
+				items, err := h.store.Participants(cmd.Context(), filter)
+				if err != nil {
+					return err
+				}
+				var rows [][]string
+				for _, p := range items {
+					rows = append(rows, append([]string{p.Code, p.Site, yes(p.Enrolled), day(p.Consented), day(p.Withdrawn), p.Status}, numbers(p.Visits, p.Open, p.Held)...))
+				}
+				return a.print(items, []string{"participant", "site", "enrolled", "consented", "withdrawn", "status", "visits", "open", "held"}, rows)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&studyName, "study", "", "the study, where there are several")
+	cmd.Flags().StringVar(&filter.Site, "site", "", "only this site")
+	cmd.Flags().StringVar(&filter.Status, "status", "", "only who has this status, as the source says, e.g. withdrawn")
+	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "at most so many")
 	return cmd
 }
 

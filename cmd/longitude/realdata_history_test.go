@@ -71,6 +71,45 @@ func TestRhoHistory(t *testing.T) {
 	evidence(t, "rho-history.md", rhoHistoryPage(lines))
 }
 
+// A source that trusts no change: the extract that brings a column stops the
+// source, the one that lacks it again is put aside, and each time a person accepts.
+func TestRhoHistoryUnderAStrictPolicy(t *testing.T) {
+	data := thirdParty(t)
+	x := newTrial(t, filepath.Join("testdata", "rho-history"))
+	x.edit("visits.yaml", "new_column: evolve", "new_column: freeze")
+	deliver := func(name string) {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(data, "rho-data-library", "history", name))
+		x.must(err)
+		x.drop(name, string(text))
+	}
+	waits := func() tally {
+		t.Helper()
+		rules := tally{}
+		for _, row := range x.table(study.ExitOK, "quarantine", "list", "--state", "open", "--limit", "5000")[1:] {
+			rules[row[7]+" "+row[6]]++
+		}
+		return rules
+	}
+	deliver(rhoHistory[0])
+	x.sync(study.ExitOK)
+	deliver(rhoHistory[1])
+	x.refused(study.ExitBlocked, "drift.frozen", []string{"new_column visit_abbreviation"}, "sync")
+	equal(t, "versions after the source froze", x.versions(), 1202)
+	x.run(study.ExitOK, "drift", "accept", "rho-visits", "--note", "the column is there")
+	equal(t, "new versions of the accepted extract", x.sync(study.ExitOK).Counts.Accepted, 1095)
+
+	x.edit("visits.yaml", "missing_column: evolve", "missing_column: quarantine")
+	deliver(rhoHistory[2])
+	aside := x.sync(study.ExitRejections)
+	equal(t, "extracts put aside", aside.Aside, 1)
+	equal(t, "counts of an extract put aside", aside.Counts, study.Counts{})
+	waits().is(t, "what waits", tally{"drift_missing_column visit_abbreviation": 1})
+	x.run(study.ExitOK, "drift", "accept", "rho-visits", "--note", "the column has gone")
+	x.run(study.ExitRejections, "quarantine", "replay", "--source", "rho-visits")
+	waits().is(t, "what waits of the accepted extract", tally{"choice_unknown site_name": 1202})
+}
+
 // rhoChanges names changes of shape in words.
 func rhoChanges(drifts []string) string {
 	var words []string

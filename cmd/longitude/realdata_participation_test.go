@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -68,7 +69,23 @@ func TestPilotParticipation(t *testing.T) {
 	got.is(t, "visits that nobody had", want)
 	held := r.number("SELECT count(*) FROM research.hold_current WHERE code = 'after_withdrawal'")
 	equal(t, "visits held because they were after withdrawal", held, pilotAfterWithdrawal(t, filepath.Join(r.data, "rho-data-library", "sdtm", "cdisc-pilot-01")))
-	t.Logf("%v, %d held", got, held)
+	evidence(t, "pilot-participation.md", pilotParticipationPage(got, held))
+}
+
+func pilotParticipationPage(owed tally, held int64) string {
+	return `# Participation in the CDISC pilot
+
+Made by ` + "`cmd/longitude/realdata_participation_test.go`" + `: SV and DM of CDISCPILOT01 with the windows of the protocol's prose, and the
+disposition events of DS as the status of each participant. Participation ends with the event; whoever discontinued counts as withdrawn.
+
+` + markdown([]string{"planned visits that did not take place", "visits:"}, [][]string{
+		{"cancelled: participation ended on or before the end of the window", strconv.Itoa(owed["cancelled"])},
+		{"missed: the window ended before", strconv.Itoa(owed["missed"])},
+		{"not done: likewise, of the optional retrieval visit", strconv.Itoa(owed["not_done"])},
+	}) + `
+The pilot went on seeing people who had stopped their treatment: ` + strconv.FormatInt(held, 10) + ` visits lie after the day of discontinuation. With "withdrawn" as the word for
+it they are held as after withdrawal of follow-up, so a study that follows such people up needs to map its dispositions with care.
+`
 }
 
 // pilotAfterWithdrawal counts the visits after the day on which a participant

@@ -62,8 +62,7 @@ func pharmaverseEvents(t *testing.T, r *realStudy) {
 		var line []string
 		for _, c := range columns {
 			text := row[c]
-			switch {
-			case text == "NA":
+			if text == "NA" {
 				text = reason[c]
 			}
 			line = append(line, text)
@@ -108,8 +107,8 @@ func pharmaverseSigns(t *testing.T, r *realStudy) {
 		converted := rounded(t, row["VSSTRESN"], 1)
 		if field == "weight" {
 			exact := rounded(t, row["VSORRES"], poundInKilograms)
-			if values["weight, published otherwise"] += 1; exact == converted {
-				values["weight, published otherwise"]--
+			if exact != converted {
+				values["weight, published otherwise"]++
 			}
 			converted = exact
 		}

@@ -73,7 +73,11 @@ func (h *house) replayed(ctx context.Context, objects map[string][]study.LandedO
 		if err != nil {
 			r.Error = codeOf(err)
 			failed(err)
-		} else if !slices.Contains(studies, src.Study) {
+		}
+		for _, why := range out.Reasons {
+			report(why)
+		}
+		if src != nil && !slices.Contains(studies, src.Study) { // what came before a failure is settled too
 			studies = append(studies, src.Study)
 		}
 		if results = append(results, r); ctx.Err() != nil {
@@ -94,7 +98,7 @@ func (h *house) replaySource(ctx context.Context, name string, objects []study.L
 	if err != nil {
 		return nil, pipeline.Outcome{}, err
 	}
-	f, err := h.landed(ctx, sources[0])
+	f, err := h.landed(sources[0])
 	if err != nil || len(objects) == 0 {
 		return sources[0], pipeline.Outcome{}, err
 	}

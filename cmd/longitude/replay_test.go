@@ -19,7 +19,7 @@ func (x *trial) replay(source string, onlyQuarantined bool) (out pipeline.Outcom
 		x.must(err)
 		objects, err := h.store.Objects(ctx, source, onlyQuarantined)
 		x.must(err)
-		f, err := h.feed(ctx, sources[0])
+		f, err := h.feed(sources[0])
 		x.must(err)
 		defer func() { _ = f.Source.Close() }()
 		out, err = h.ingester().Replay(ctx, f, objects, "test")

@@ -158,6 +158,9 @@ func (s *service) jobs() []pipeline.Job {
 }
 
 func (s *service) sync(ctx context.Context, source, trigger string) error {
+	if err := s.h.current(ctx); err != nil {
+		return err
+	}
 	src, err := s.h.sources([]string{source})
 	if err != nil {
 		return err
@@ -172,6 +175,9 @@ func (s *service) sync(ctx context.Context, source, trigger string) error {
 func (s *service) rejudge(ctx context.Context, st *study.Study) {
 	asOf, err := s.h.asOf(st, "")
 	if err == nil {
+		err = s.h.current(ctx)
+	}
+	if err == nil {
 		_, err = s.h.ingester().Rejudge(ctx, st, transform.NewRules(st), crossChecks(st), asOf, "schedule")
 	}
 	s.note("rejudge", st.Name, err)
@@ -179,6 +185,9 @@ func (s *service) rejudge(ctx context.Context, st *study.Study) {
 
 func (s *service) release(ctx context.Context, st *study.Study) {
 	asOf, err := s.h.asOf(st, "")
+	if err == nil {
+		err = s.h.current(ctx)
+	}
 	if err == nil {
 		_, err = s.h.build(ctx, st, asOf, "schedule")
 	}

@@ -128,6 +128,26 @@ func TestServeTakesDecisions(t *testing.T) {
 	}
 }
 
+// A service that runs since before a plan was applied does nothing by the old one;
+// what only adds does not stop it.
+func TestServeUnderAnotherPlan(t *testing.T) {
+	x := newTrial(t, smallStudy)
+	x.late(study.ExitOK)
+	late := x.deviation("--code", study.VisitOutOfWindow)
+	page, _, stop := x.serving()
+	recalculate := page + "api/v1/studies/small-01/participants/" + late.Code + "/recalculate"
+	x.edit("study.yaml", "title: A small study", "title: A study")
+	x.run(study.ExitOK, "status")
+	post(t, 200, "POST", recalculate, `{}`)
+	x.edit("study.yaml", "day: 30, window: [-7, 14]", "day: 30, window: [-7, 28]")
+	x.run(study.ExitOK, "apply", "--plan", x.plan().Hash)
+	post(t, 409, "POST", recalculate, `{}`)
+	post(t, 409, "POST", page+"api/v1/deviations/1/explain", `{"reason":"travel"}`)
+	if code := stop(); code != study.ExitOK {
+		t.Errorf("told to stop, serve ended with %d", code)
+	}
+}
+
 // until waits for something that the service does in its own time.
 func (x *trial) until(what string, done func() bool) {
 	x.t.Helper()

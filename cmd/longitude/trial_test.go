@@ -27,6 +27,8 @@ type trial struct {
 	dir  string // configuration, drop and data
 	url  string // of the database, for its owner
 	said bytes.Buffer
+
+	tampered bool // with the audit log
 }
 
 // newTrial sets a trial up from the documents of a folder.
@@ -37,6 +39,7 @@ func newTrial(t *testing.T, documents string) *trial {
 		return err
 	})
 	x := unmigrated(t, documents, url)
+	t.Cleanup(x.logIsSound)
 	x.run(study.ExitOK, "validate")
 	return x
 }

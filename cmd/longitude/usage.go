@@ -73,3 +73,13 @@ func checkKind(kind string, kinds ...string) error {
 	}
 	return &study.Error{Code: "usage.kind", Op: "--kind is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(kinds, " ")}
 }
+
+// checkStatus refuses a status that no participant can have.
+func checkStatus(status string) error {
+	all := []string{string(study.Screening), string(study.ScreenFailure), string(study.Enrolled), string(study.Finished),
+		string(study.Withdrew), string(study.Lost), string(study.Died)}
+	if status == "" || slices.Contains(all, status) {
+		return nil
+	}
+	return &study.Error{Code: "usage.status", Op: "--status is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(all, " ")}
+}

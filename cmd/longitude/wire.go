@@ -294,8 +294,8 @@ func (h *house) source(src *config.SourceConfig, digest func(string) string) (co
 }
 
 // feed makes a source ready to run.
-func (h *house) feed(ctx context.Context, src *config.SourceConfig) (*pipeline.Feed, error) {
-	f, err := h.landed(ctx, src)
+func (h *house) feed(src *config.SourceConfig) (*pipeline.Feed, error) {
+	f, err := h.landed(src)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +305,7 @@ func (h *house) feed(ctx context.Context, src *config.SourceConfig) (*pipeline.F
 
 // landed makes a source ready to read again what it delivered: it is not
 // connected to.
-func (h *house) landed(ctx context.Context, src *config.SourceConfig) (*pipeline.Feed, error) {
+func (h *house) landed(src *config.SourceConfig) (*pipeline.Feed, error) {
 	s, err := h.study(src.Study)
 	if err != nil {
 		return nil, err
@@ -322,12 +322,8 @@ func (h *house) landed(ctx context.Context, src *config.SourceConfig) (*pipeline
 	if err != nil {
 		return nil, err
 	}
-	locks, err := h.store.Locks(ctx, s.Name)
-	if err != nil {
-		return nil, err
-	}
 	return &pipeline.Feed{Study: s, Config: &src.Source, Landing: kept, Format: formatlist.Formats()[src.Format.Type],
-		Intake: intake, Rules: transform.NewRules(s), KeepRows: len(locks) > 0}, nil
+		Intake: intake, Rules: transform.NewRules(s)}, nil
 }
 
 func (h *house) ingester() *pipeline.Ingester {
@@ -337,7 +333,7 @@ func (h *house) ingester() *pipeline.Ingester {
 
 // sync runs one source once.
 func (h *house) sync(ctx context.Context, src *config.SourceConfig, trigger string) (pipeline.Outcome, error) {
-	f, err := h.feed(ctx, src)
+	f, err := h.feed(src)
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}

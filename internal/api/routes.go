@@ -28,6 +28,7 @@ func (rt routes) register(a huma.API) {
 	huma.Register(a, get("/runs", "list-runs", "Runs, newest first"), rt.runs)
 	huma.Register(a, get("/runs/{id}", "get-run", "One run"), rt.run)
 	huma.Register(a, get("/studies/{study}/summary", "get-study-summary", "Enrolment, visits, deviations and quarantine of a study"), rt.summary)
+	huma.Register(a, get("/studies/{study}/participants", "list-participants", "Participants at a glance, the newest first"), rt.participants)
 	huma.Register(a, get("/studies/{study}/participants/{code}/timeline", "get-timeline", "Visits of a participant against their windows"), rt.timeline)
 	huma.Register(a, get("/quarantine", "list-quarantine", "Rejected rows, newest first"), rt.quarantine)
 	huma.Register(a, get("/quarantine/{id}", "get-quarantined", "One rejected row: where it is and what its rule means, never what it says"), rt.quarantinedRow)
@@ -180,6 +181,19 @@ func (rt routes) summary(ctx context.Context, in *struct {
 }) (*reply[status.StudySummary], error) {
 	s, err := rt.Reads.Summary(ctx, in.Study)
 	return answer(rt, s, err)
+}
+
+// ParticipantsQuery narrows the list of participants.
+type ParticipantsQuery struct {
+	Study  string `path:"study" maxLength:"200"`
+	Site   string `query:"site"`
+	Status string `query:"status" enum:"screening,screen_failure,enrolled,completed,withdrawn,lost,died"`
+	Paging
+}
+
+func (rt routes) participants(ctx context.Context, in *ParticipantsQuery) (*reply[List[status.ParticipantItem]], error) {
+	items, err := rt.Reads.Participants(ctx, status.ParticipantFilter{Study: in.Study, Site: in.Site, Status: in.Status, Page: in.more()})
+	return answer(rt, page(items, in.Limit, func(p status.ParticipantItem) int64 { return p.ID }), err)
 }
 
 func (rt routes) timeline(ctx context.Context, in *struct {

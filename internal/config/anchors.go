@@ -47,8 +47,10 @@ func anchorHint(anchor string, visits []string) string {
 func (d *document) retired(doc *studyDoc, k int, anchor, visit string) bool {
 	for i := k - 1; i >= 0; i-- {
 		if j := slices.Index(doc.Amendments[i].Retired, anchor); j >= 0 {
-			d.errorf(fmt.Sprintf("amendments[%d].retired[%d]", i, j), "config.anchor", "give "+visit+" another anchor in the same amendment, or keep "+anchor,
-				"%s is retired, and %s still counts from it", anchor, visit)
+			if at := fmt.Sprintf("amendments[%d].retired[%d]", i, j); !d.failed(at) { // one visit that counts from it says enough
+				d.errorf(at, "config.anchor", "give "+visit+" another anchor in the same amendment, or keep "+anchor,
+					"%s is retired, and %s still counts from it", anchor, visit)
+			}
 			return true
 		}
 	}

@@ -34,6 +34,17 @@ func (d *document) failed(path string) bool {
 	})
 }
 
+// mostDays bounds every number of days: what is further away is a slip of the pen,
+// and dates of four-digit years can be reckoned with.
+const mostDays = 100_000
+
+// reckonable reports a number of days that no study counts.
+func (d *document) reckonable(path string, days int) {
+	if (days < -mostDays || days > mostDays) && !d.failed(path) {
+		d.errorf(path, "config.wrong_type", "", "%d days are more than a study lasts: at most %d", days, mostDays)
+	}
+}
+
 func parent(path string) string { return path[:max(strings.LastIndexByte(path, '.'), 0)] }
 
 // oneOf is value where it is one of the known words, and the first of them otherwise.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"longitude/study"
@@ -43,6 +44,7 @@ type Config struct {
 	service   *document
 	docs      []*document
 	protocols []*document // parallel to Studies
+	unread    []*document // no YAML
 }
 
 // SourceConfig is a source with its connector's own config.
@@ -154,6 +156,7 @@ func (c *Config) readFolder(getenv func(string) string) (findings []Finding) {
 // add builds what a document says it is by its first key.
 func (c *Config) add(d *document, opt Options) {
 	if d.opt = opt; !d.parse() {
+		c.unread = append(c.unread, d)
 		return
 	}
 	switch d.kind() {
@@ -198,6 +201,9 @@ func (c *Config) link() {
 			source.doc.errorf("source", "config.duplicate_name", "", "source %q is defined already in %s", source.Name, other.File)
 		}
 		seen[source.Name] = source
+		if c.study(source.Study) == nil && slices.ContainsFunc(c.unread, func(d *document) bool { return d.mentions(source.Study) }) {
+			continue // what is wrong is said where the study is
+		}
 		if source.Study != "" && source.doc.defined("study", "study", source.Study, names) {
 			source.fits(c.study(source.Study))
 		}

@@ -88,6 +88,16 @@ func (d *document) parse() bool {
 	return true
 }
 
+// mentions reports whether a document that cannot be read has the line that names
+// a study.
+func (d *document) mentions(study string) bool {
+	return slices.ContainsFunc(d.lines, func(line string) bool {
+		key, name, _ := strings.Cut(line, ":")
+		name, _, _ = strings.Cut(name, "#")
+		return key == "study" && strings.Trim(name, " \t\"'") == study
+	})
+}
+
 func (d *document) syntax(err error) {
 	at, message := place{d.first, 1}, "not valid YAML"
 	var se *yaml.SyntaxError

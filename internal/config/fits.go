@@ -46,6 +46,11 @@ func (c *SourceConfig) aliases(s *study.Study, names []string) {
 			}
 		}
 	}
+	numbered := slices.ContainsFunc(s.Visits, func(v study.VisitType) bool { return v.Number != "" })
+	if c.Map.VisitBy == "number" && !numbered && len(c.Map.VisitAliases) == 0 {
+		d.errorf("map.visit", "config.missing_key", "give the study's visits their number, or translate the source's numbers under aliases",
+			"visits are found by number, and no visit of the study has one: all would be unscheduled")
+	}
 	if c.Map.VisitBy == "date" && d.has("map.visit.aliases") {
 		d.errorf("map.visit.aliases", "config.unknown_key", "", "visits placed by date have no names to translate")
 	}

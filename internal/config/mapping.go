@@ -80,7 +80,7 @@ func (d *document) formMapping(path, name string, doc formMappingDoc) study.Form
 	switch {
 	case len(m.Fields) == 0 && !d.failed(path+".fields"):
 		d.errorf(path, "config.missing_key", "", "nothing is mapped onto form %s", name)
-	case pivots && !coded && len(m.Fields) > 0:
+	case pivots && !coded && len(m.Fields) > 0 && !d.failed(path+".pivot"):
 		d.errorf(path+".pivot", "config.missing_key", "iop_mmhg: {code: IOP}", "no field of form %s says by code which rows are its own", name)
 	}
 	return m

@@ -71,6 +71,7 @@ func (d *document) deviations(doc deviationsDoc) study.DeviationPolicy {
 		if *written < 0 {
 			d.errorf("deviations."+key, "config.wrong_type", "", "%s cannot be negative", key)
 		}
+		d.reckonable("deviations."+key, *written)
 		return *written
 	}
 	p := study.DeviationPolicy{
@@ -189,6 +190,9 @@ func (d *document) repeats(path string, f *study.Form) {
 	if by.Type != study.Choice {
 		d.errorf(path+".by", "config.wrong_type", "", "the form repeats by %q, which must be a choice and is %s", f.RepeatsBy, by.Type)
 		return
+	}
+	if by.Sealed() {
+		d.errorf(path+".by", "config.sealed", "give it a class that is not sealed, such as clinical", "the form repeats by %q, which is sealed, and what tells records apart stands in clear", f.RepeatsBy)
 	}
 	for i, code := range f.Expect {
 		d.defined(fmt.Sprintf("%s.expect[%d]", path, i), "choice", code, codes(by))

@@ -93,6 +93,7 @@ func (d *document) target(doc visitDoc, n int, v *slot, wrote func(key string) b
 		if doc.Every != nil {
 			v.Day += n * *doc.Every
 		}
+		d.reckonable(v.at("day"), v.Day)
 	}
 	if v.Days != "" {
 		days = v.Days
@@ -107,6 +108,7 @@ func (d *document) target(doc visitDoc, n int, v *slot, wrote func(key string) b
 		if v.MaxDays = *doc.MaxDays; v.MaxDays < 1 && !d.failed(v.at("max_days")) {
 			d.errorf(v.at("max_days"), "config.window", "leave it out: a visit is then placed by date only inside its window", "max_days is at least 1")
 		}
+		d.reckonable(v.at("max_days"), v.MaxDays)
 	}
 	if v.MaxDays > 0 && !v.HasWindow && !d.failed(v.at("max_days")) && !d.failed(v.at("window")) {
 		d.errorf(v.at("max_days"), "config.window", "add day and window", "max_days goes beyond a window, and %q has none", v.Name)
@@ -127,6 +129,8 @@ func (d *document) window(path string, w []int, v *study.VisitType) {
 	case w[1] < 0:
 		d.errorf(path+"[1]", "config.window", fmt.Sprintf("%d days after the target is written [%d, %d]", -w[1], w[0], -w[1]), "the window of %q ends before its target", v.Name)
 	default:
+		d.reckonable(path+"[0]", w[0])
+		d.reckonable(path+"[1]", w[1])
 		v.Before, v.After, v.HasWindow = -w[0], w[1], true
 	}
 }

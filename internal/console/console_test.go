@@ -82,7 +82,7 @@ var demoPages = map[string][]string{
 	"/drift?source=site-b-drop":   {"No change of shape matches"},
 	"/releases":                   {"amd_obs_01_r003", "not yet"},
 	"/releases/amd_obs_01_r002":   {"longitude release verify releases/amd-obs-01/amd_obs_01_r002", "limited data set", "8f14e45f"},
-	"/participants/amd-obs-01/" + statustest.Dated:      {"late, 1 day outside", "early, 1 day outside", "2026-02-15", "missed", "indeterminate", "2 versions", "Apr ’26", "+15 d", "−15 d", "as of"},
+	"/participants/amd-obs-01/" + statustest.Dated:      {"late, 1 day outside", "early, 1 day outside", "2026-02-15", "missed", "indeterminate", "2 versions", "Apr ’26", "+15 d", "−15 d", "as of", "protocol 3.0", "Locked: visit type baseline", "since 2026-01-01"},
 	"/participants/amd-obs-01/" + statustest.InDays:     {"days from baseline", "day 45", "day 23 to day 44", "day 180"},
 	"/participants/amd-obs-01/" + statustest.Unanchored: {"no anchor", "withheld", "baseline missing"},
 }

@@ -5,6 +5,7 @@ package decision
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -84,13 +85,14 @@ func About(d *study.Decision) string {
 	case study.AcceptShape:
 		return "source/" + d.Source
 	}
-	switch {
-	case d.Participant != 0:
-		return "participant/" + number(d.Participant)
-	case d.Visit != "":
-		return "visit_type/" + d.Visit
+	var covers []string
+	if d.Participant != 0 {
+		covers = append(covers, "participant/"+number(d.Participant))
 	}
-	return "study"
+	if d.Visit != "" {
+		covers = append(covers, "visit_type/"+d.Visit)
+	}
+	return cmp.Or(strings.Join(covers, "/"), "study")
 }
 
 // statement is what a signature covers. Its keys are in order, so that its JSON

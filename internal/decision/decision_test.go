@@ -69,6 +69,7 @@ func TestAbout(t *testing.T) {
 		"study":                                 {Kind: study.LockData},
 		"visit_type/month_1":                    {Kind: study.LockData, Visit: "month_1"},
 		"participant/7":                         {Kind: study.LockData, Participant: 7},
+		"participant/7/visit_type/month_1":      {Kind: study.LockData, Participant: 7, Visit: "month_1"},
 		"lock/3":                                {Kind: study.UnlockData, Lifts: 3},
 		"quarantine/44":                         {Kind: study.Waive, Quarantine: 44},
 		"source/site-a":                         {Kind: study.AcceptShape, Source: "site-a"},

@@ -66,7 +66,7 @@ func insertDecision(ctx context.Context, tx pgx.Tx, reg *registered, d *study.De
 
 // decidable refuses a decision about nothing, and answers what it is about.
 func decidable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decision) (about string, err error) {
-	if d.Participant != 0 || d.Kind == study.Distinct {
+	if d.Participant != 0 {
 		if err := exists(ctx, tx, "participant "+itoa(int(d.Participant)),
 			`SELECT FROM research.participant WHERE study_id = $1 AND participant_id = $2`, reg.id, d.Participant); err != nil {
 			return "", err
@@ -150,24 +150,6 @@ func undecided(ctx context.Context, tx pgx.Tx, what, done, sql string, args ...a
 		return err
 	}
 	return &study.Error{Code: "decision.repeated", Op: what + " is " + done + " already", Hint: "nothing to do: a decision is recorded once and for good", Exit: study.ExitBlocked}
-}
-
-// Locks answers the locks in force on a study, oldest first.
-func (s *Store) Locks(ctx context.Context, studyName string) ([]study.Decision, error) {
-	reg, err := s.shown(studyName)
-	if err != nil {
-		return nil, err
-	}
-	return collect(ctx, s, "list the locks", func(row pgx.CollectableRow) (study.Decision, error) {
-		d := study.Decision{Kind: study.LockData, Study: studyName}
-		err := row.Scan(&d.ID, &d.Participant, &d.Visit, &d.Reason, &d.Actor, &d.At, &d.Statement, &d.Signature, &d.SignedBy)
-		d.At = d.At.UTC()
-		return d, err
-	}, `
-		SELECT decision_id, coalesce(participant_id, 0), visit, reason, actor, recorded_at, statement, signature, signed_by
-		FROM research.decision d WHERE study_id = $1 AND kind = 'lock'
-		  AND NOT EXISTS (SELECT 1 FROM research.decision u WHERE u.kind = 'unlock' AND u.lifts = d.decision_id)
-		ORDER BY decision_id`, reg.id)
 }
 
 // DeviationByID answers a deviation by the number of its current version, with

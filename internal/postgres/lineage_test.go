@@ -25,7 +25,7 @@ func read(t testing.TB, s *Store, source, item, object string, origin int64, c *
 		}
 	}
 	b := batchOf(source, object)
-	b.Item, b.Origin, b.Columns = item, origin, []string{"subject", "visit"}
+	b.Item, b.Origin = item, origin
 	if origin != 0 {
 		b.SealedName = nil
 	}
@@ -60,7 +60,7 @@ func TestReadingAgainIsANewGeneration(t *testing.T) {
 	if got, err := in.Currents(t.Context(), []int64{id}); err != nil || len(got[0]) != 2 || got[0][0].Answers != "found" || got[0][1].Answers != "new" {
 		t.Errorf("current %+v, %v", got, err)
 	}
-	if got := one[string](t, s, `SELECT concat_ws(' ', generation, origin_batch = $1, item, aside, columns[2]) FROM research.batch WHERE batch_id = $2`, first, again); got != "2 t x f visit" {
+	if got := one[string](t, s, `SELECT concat_ws(' ', generation, origin_batch = $1, item, aside) FROM research.batch WHERE batch_id = $2`, first, again); got != "2 t x f" {
 		t.Errorf("the batch is %s", got)
 	}
 }
@@ -72,7 +72,7 @@ func TestRemovalsAndPuttingAsideAreRecorded(t *testing.T) {
 	b := batchOf("a", "1")
 	b.Aside, b.Counts.Removed = true, 7
 	finish(t, in, b)
-	if got := one[string](t, s, `SELECT concat_ws(' ', aside, records_removed, columns IS NULL, origin_batch IS NULL) FROM research.batch`); got != "t 7 t t" {
+	if got := one[string](t, s, `SELECT concat_ws(' ', aside, records_removed, origin_batch IS NULL) FROM research.batch`); got != "t 7 t" {
 		t.Errorf("the batch is %s", got)
 	}
 	id := run(t, s, "replay", "a", study.Counts{Removed: 3}, nil)
@@ -186,11 +186,10 @@ func TestObjectsStandInOrderOfLanding(t *testing.T) {
 	read(t, s, "b", "x", "1", 0, &study.Changes{})
 	again := read(t, s, "a", "x", "1", first, &study.Changes{})
 	back := read(t, s, "a", "y", "2", 0, &study.Changes{}) // delivered again: a landing of its own
-	columns := []string{"subject", "visit"}
 	want := []study.LandedObject{
-		{Object: batchOf("", "1").Object, Batch: first, Latest: again, Item: "x", Columns: columns},
-		{Object: batchOf("", "2").Object, Batch: second, Latest: second, Item: "y", Columns: columns},
-		{Object: batchOf("", "2").Object, Batch: back, Latest: back, Item: "y", Columns: columns}}
+		{Object: batchOf("", "1").Object, Batch: first, Latest: again, Item: "x"},
+		{Object: batchOf("", "2").Object, Batch: second, Latest: second, Item: "y"},
+		{Object: batchOf("", "2").Object, Batch: back, Latest: back, Item: "y"}}
 	if got, err := s.Objects(t.Context(), "a", false); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("objects %+v, want %+v, %v", got, want, err)
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -68,6 +69,14 @@ func (p *past) decisions(ctx context.Context) error {
 		return nil
 	})
 	return err
+}
+
+// Locks answers the locks in force, whomever they cover, in no order.
+func (in *Ingest) Locks(ctx context.Context) ([]study.Lock, error) {
+	if err := in.past.tell(ctx); err != nil {
+		return nil, fault("read what was decided", err)
+	}
+	return slices.Concat(slices.Collect(maps.Values(in.past.locks))...), nil
 }
 
 // locksOn are the locks in force on a participant: the study's and its own.

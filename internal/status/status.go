@@ -23,6 +23,9 @@ type Reads interface {
 	Runs(ctx context.Context, f RunFilter) ([]Run, error)
 	Run(ctx context.Context, id int64) (Run, error)
 	Summary(ctx context.Context, study string) (StudySummary, error)
+	// Participants lists participants, each by its first code. An unknown study is
+	// NotFound.
+	Participants(ctx context.Context, f ParticipantFilter) ([]ParticipantItem, error)
 	Timeline(ctx context.Context, study, code string) (Timeline, error)
 	Quarantine(ctx context.Context, f QuarantineFilter) ([]QuarantineItem, error)
 	QuarantinedRow(ctx context.Context, id int64) (QuarantinedRow, error)

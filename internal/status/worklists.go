@@ -28,6 +28,27 @@ type DriftFilter struct {
 	Page
 }
 
+// ParticipantFilter narrows Participants; empty fields do not.
+type ParticipantFilter struct {
+	Study, Site, Status string
+	Page
+}
+
+// ParticipantItem is one participant at a glance.
+type ParticipantItem struct {
+	ID        int64  `json:"id" doc:"Number within the database, for paging"`
+	Study     string `json:"study"`
+	Code      string `json:"participant" doc:"Participant code"`
+	Site      string `json:"site"`
+	Enrolled  bool   `json:"enrolled"`
+	Consented *Day   `json:"consented,omitempty"`
+	Withdrawn *Day   `json:"withdrawn,omitempty"`
+	Status    string `json:"status,omitempty" doc:"As the source says"`
+	Visits    int64  `json:"visits" doc:"That happened"`
+	Open      int64  `json:"open" doc:"Deviations, violations and findings without a reason"`
+	Held      int64  `json:"held" doc:"Records that wait"`
+}
+
 // The states of a quarantined row.
 const (
 	QuarantineOpen     = "open"
@@ -98,7 +119,7 @@ type Explanation struct {
 // DecisionItem is what a person decided, without the sealed words beside it.
 type DecisionItem struct {
 	ID            int64     `json:"id"`
-	Kind          string    `json:"kind" enum:"explain,waive,lock,unlock,accept_shape,distinct"`
+	Kind          string    `json:"kind" enum:"explain,waive,lock,unlock,accept_shape"`
 	Study         string    `json:"study"`
 	Code          string    `json:"participant,omitempty" doc:"Participant code"`
 	Visit         string    `json:"visit,omitempty" doc:"Visit type of a lock, visit type or number of an explanation"`

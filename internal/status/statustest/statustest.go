@@ -6,7 +6,9 @@ package statustest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"longitude/internal/status"
@@ -56,6 +58,25 @@ func (s *Store) Run(_ context.Context, id int64) (status.Run, error) {
 // Summary implements status.Reads.
 func (s *Store) Summary(_ context.Context, study string) (status.StudySummary, error) {
 	return found(s.Summaries, study, s.Err)
+}
+
+// Participants implements status.Reads: those that have a timeline.
+func (s *Store) Participants(_ context.Context, f status.ParticipantFilter) ([]status.ParticipantItem, error) {
+	if f.Study != "" {
+		if _, err := found(s.Summaries, f.Study, s.Err); err != nil {
+			return nil, err
+		}
+	}
+	all := []status.ParticipantItem{}
+	for _, key := range slices.Sorted(maps.Keys(s.Timelines)) {
+		t := s.Timelines[key]
+		if is(f.Study, t.Study) && is(f.Site, t.Site) && is(f.Status, t.Status) {
+			all = append(all, status.ParticipantItem{ID: int64(len(all) + 1), Study: t.Study, Code: t.Code, Site: t.Site, Enrolled: t.Enrolled,
+				Consented: t.Consented, Withdrawn: t.Withdrawn, Status: t.Status, Visits: int64(len(t.Visits)), Open: int64(len(t.Deviations))})
+		}
+	}
+	slices.Reverse(all)
+	return narrow(all, f.Page, func(p status.ParticipantItem) (int64, bool) { return p.ID, true }), s.Err
 }
 
 // Timeline implements status.Reads.

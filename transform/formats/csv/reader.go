@@ -216,7 +216,7 @@ func (d *decoder) split(row *split) {
 		return
 	}
 	cell, cells := cell{start: d.pos}, d.rows.Cells
-	b, end, word, quote, delimiter := d.buf[:d.end+pad], d.end, d.pos, d.quote, d.delimiter
+	b, end, word, quote, delimiter, columns := d.buf[:d.end+pad], d.end, d.pos, d.quote, d.delimiter, d.columns
 	for found := specials(b, word, d.quotes, d.delimiters); ; {
 		for found == 0 && word+8 < end {
 			word += 8
@@ -229,6 +229,12 @@ func (d *decoder) split(row *split) {
 			found &= found - 1
 		} else if !d.eof {
 			return
+		}
+		if c == delimiter && !cell.quoted && row.cells < columns { // as almost always
+			cells = append(cells, b[cell.start:i:i])
+			row.cells++
+			cell.start = i + 1
+			continue
 		}
 		if int(c) == quote {
 			cell.quote(row, i)
@@ -248,7 +254,7 @@ func (d *decoder) split(row *split) {
 		} else if cell.quoted {
 			text = b[cell.start+1 : i-1 : i-1]
 		}
-		if row.cells < d.columns {
+		if row.cells < columns {
 			cells = append(cells, text)
 		} else if len(text) > 0 {
 			row.more = true

@@ -1,0 +1,61 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"longitude/deid"
+	"longitude/study"
+)
+
+// beside adds a second source of the same participants to a bench: what it
+// answers delivers from there, to the same storage.
+func (b *bench) beside(src *study.Source) *bench {
+	b.t.Helper()
+	src.Name = "site-b"
+	intake, err := deid.NewIntake(b.feed.Study, src, testKeys("k"), newRandomBytes(b.t))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	other := *b
+	feed := *b.feed
+	other.drop = &drop{}
+	feed.Config, feed.Intake, feed.Source = src, intake, other.drop
+	other.feed = &feed
+	return &other
+}
+
+// landed are the objects of the bench's own source.
+func (b *bench) landed() []study.LandedObject {
+	return slices.DeleteFunc(b.store.m.landed(), func(o study.LandedObject) bool {
+		return b.store.m.numbered[o.Batch].Source != b.feed.Config.Name
+	})
+}
+
+// Two sources tell of the same records, one of them when it modified them. Reading
+// either again under the same mapping changes nothing, in whatever order they came.
+func TestTwoSourcesOfTheSameRecords(t *testing.T) {
+	rng := newRandom(t)
+	for range deals {
+		one := newBench(t, testStudy(), testSource(true))
+		two := one.beside(testSource(false))
+		for n := range 2 + rng.IntN(5) {
+			row := fmt.Sprintf("1,va,baseline,2026-01-01,,R,%d,,2026-01-%02dT00:00:00Z\n", 40+rng.IntN(3), 1+rng.IntN(9))
+			if rng.IntN(2) == 0 {
+				one.sync(file{fmt.Sprint("one", n), header + row})
+			} else {
+				two.sync(file{fmt.Sprint("two", n), header + row})
+			}
+		}
+		before := one.store.m
+		for _, b := range []*bench{one, two} {
+			if objects := b.landed(); len(objects) > 0 {
+				if out := b.replay(objects...); out.Objects != 0 || b.store.m != before {
+					sameLines(t, "read again", b.store.m.everything(), before.everything())
+					t.Fatalf("%+v", out)
+				}
+			}
+		}
+	}
+}
