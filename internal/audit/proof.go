@@ -100,10 +100,10 @@ func ProveConsistency(older, newer int64, nodes Nodes) ([]Hash, error) {
 
 // CheckConsistency reports whether the path leads from one checkpoint to the other.
 func CheckConsistency(path []Hash, older, newer Checkpoint) bool {
-	switch {
-	case older.Size == 0:
+	switch older.Size {
+	case 0:
 		return older.Root == emptyRoot && len(path) == 0
-	case older.Size == newer.Size:
+	case newer.Size:
 		return older.Root == newer.Root && len(path) == 0
 	}
 	return older.Size < newer.Size && tlog.CheckTree(path, newer.Size, newer.Root, older.Size, older.Root) == nil

@@ -19,14 +19,17 @@ import (
 func (v *verification) batch(ctx context.Context, index int64, e *audit.Event) error {
 	root, _ := e.Detail["merkle_root"].(string)
 	leaves, _ := e.Detail["merkle_leaves"].(json.Number)
-	id, err := strconv.ParseInt(strings.TrimPrefix(e.Object, "batch/"), 10, 64)
-	if e.Format == "" || err != nil {
+	if e.Format == "" {
 		v.v.Report.Older++
 		return nil
 	}
+	var id int64 // of no batch, when the event names none
+	if n, err := strconv.ParseInt(strings.TrimPrefix(e.Object, "batch/"), 10, 64); err == nil {
+		id = n
+	}
 	var object, stored []byte
 	var count int64
-	err = v.tx.QueryRow(ctx, `SELECT coalesce(object_digest, ''), merkle_root, merkle_leaves FROM research.batch WHERE batch_id = $1`, id).Scan(&object, &stored, &count)
+	err := v.tx.QueryRow(ctx, `SELECT coalesce(object_digest, ''), merkle_root, merkle_leaves FROM research.batch WHERE batch_id = $1`, id).Scan(&object, &stored, &count)
 	if errors.Is(err, pgx.ErrNoRows) {
 		v.v.Report.Add(audit.KindBatchGone, index, e.ID, "batch "+itoa(int(id))+" is gone")
 		return nil
