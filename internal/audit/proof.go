@@ -85,7 +85,7 @@ func Consistent(older, newer Checkpoint, nodes Nodes) error {
 		}
 	}
 	return &study.Error{Code: "audit.inconsistent", Op: "the audit log does not contain the log of an earlier checkpoint: it was rewritten or rolled back", Exit: study.ExitBlocked,
-		Hint: "keep both checkpoints, run `longitude audit verify --anchors` to find the place, and restore the database"}
+		Hint: "keep both checkpoints, run `longitude audit verify` with both as anchors to find the place, and restore the database"}
 }
 
 // ProveConsistency is the path from the root of one size to the root of a larger
