@@ -16,7 +16,8 @@ type watch struct {
 	source   *study.Source
 	asked    []string    // columns that the mapping reads
 	accepted study.Shape // of no columns: the first object says
-	again    bool        // the object is read again: its shape is not judged
+	again    bool        // the object is read again: its shape is not judged …
+	sets     bool        // … but is the one accepted, where a person has said so and no object has come since
 	keep     bool        // something is locked: rows are kept until they are judged, for what is refused then
 
 	observer transform.Observer
@@ -28,12 +29,10 @@ type watch struct {
 }
 
 func newWatch(ctx context.Context, r *reading) (*watch, error) {
-	w := &watch{source: r.feed.Config, again: r.origin > 0, decided: r.origin > 0, keep: len(r.locks) > 0}
-	if w.again {
-		return w, nil
-	}
-	var err error
-	w.accepted, _, err = r.tx.AcceptedShape(ctx, r.feed.Config.Name)
+	w := &watch{source: r.feed.Config, again: r.origin > 0, keep: len(r.locks) > 0}
+	accepted, ok, err := r.tx.AcceptedShape(ctx, r.feed.Config.Name)
+	w.accepted, w.sets = accepted, !w.again || !ok
+	w.decided = !w.sets
 	return w, err
 }
 
@@ -82,6 +81,9 @@ func (w *watch) shape() study.Shape {
 
 // judge compares what was seen so far. The strictest policy that a change meets holds.
 func (w *watch) judge() error {
+	if w.again {
+		return nil
+	}
 	w.drifts = transform.Drifts(w.accepted, w.shape(), w.asked, w.source.Drift)
 	var aside []study.Rejection
 	for _, d := range w.drifts {
@@ -130,7 +132,7 @@ func (w *watch) choices(rejections []study.Rejection) {
 // record makes the shape of an object that was let in the accepted one, with the
 // changes as events of its batch.
 func (w *watch) record(ctx context.Context, r *reading) error {
-	if w.again {
+	if !w.sets {
 		return nil
 	}
 	return r.tx.RecordShape(ctx, w.source.Name, w.shape(), append(w.drifts, w.codes...))

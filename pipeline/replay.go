@@ -21,7 +21,8 @@ import (
 //
 // A generation is recorded only if something of it differs from what is stored,
 // or what it quarantines from what the generation before did: replaying twice adds
-// nothing. The shape of the objects is not judged again, and stays as accepted.
+// nothing. The shape of the objects is not judged again; where a person has
+// accepted a shape and no object has come since, the newest of them sets it.
 func (in *Ingester) Replay(ctx context.Context, f *Feed, objects []study.LandedObject, trigger string) (Outcome, error) {
 	unlock, ok, err := in.Store.LockSource(ctx, f.Config.Name)
 	if err != nil || !ok {

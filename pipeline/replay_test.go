@@ -138,6 +138,27 @@ func TestReplayOfWhatWasPutAside(t *testing.T) {
 	}
 }
 
+// An acceptance is spent by what is read next, also if that is what was put aside:
+// the file after it has to be of that shape.
+func TestReplaySetsTheShapeThatWasAccepted(t *testing.T) {
+	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{NewColumn: study.QuarantineDrift}))
+	b.sync(file{"1.csv", header + someRow + "\n"})
+	wider := strings.TrimSuffix(header, "\n") + ",LENS\n2" + someRow[1:] + ",x\n"
+	if out := b.sync(file{"2.csv", wider}); out.Aside != 1 {
+		t.Fatalf("%+v", out)
+	}
+	delete(b.store.m.shapes, b.feed.Config.Name) // as a person's acceptance does
+	if out := b.replay(b.store.m.landed()[1:]...); out.Aside != 0 || out.Objects != 1 {
+		t.Fatalf("%+v", out)
+	}
+	if out := b.sync(file{"3.csv", strings.Replace(wider, "LENS", "IRIS", 1)}); out.Aside != 1 {
+		t.Errorf("a file of another shape came in: %+v", out)
+	}
+	if out := b.sync(file{"4.csv", strings.Replace(wider, "\n2", "\n3", 1)}); out.Aside != 0 || out.Objects != 1 {
+		t.Errorf("a file of the accepted shape did not: %+v", out)
+	}
+}
+
 // What a lock refused is read again once it is lifted.
 func TestReplayAfterUnlocking(t *testing.T) {
 	b := newBench(t, testStudy(), testSource(true))

@@ -84,6 +84,9 @@ func TestUnreadableFiles(t *testing.T) {
 			x.drop("a.csv", c.text)
 			x.drop("b.csv", smallHeader)
 			x.refused(study.ExitRejections, c.code, c.words, "sync")
+			if out, _ := x.run(study.ExitOK, "quarantine", "show", "1"); !strings.HasPrefix(out, "object 1 of source clinic is open") || strings.Contains(out, "SOURCE") {
+				t.Errorf("quarantine show: %s", out)
+			}
 			if x.versions() != 0 || x.number("SELECT count(*) FROM research.batch WHERE aside") != 1 || x.sync(study.ExitOK).Objects != 0 {
 				t.Error("something of the file was recorded, or the source did not go on")
 			}

@@ -168,6 +168,7 @@ func TestUsage(t *testing.T) {
 		{"usage.flag", []string{"run", "list", "--limit", "ten"}},
 		{"usage.limit", []string{"run", "list", "--limit", "0"}},
 		{"usage.state", []string{"deviation", "list", "--state", "closed"}},
+		{"usage.rule", []string{"quarantine", "list", "--rule", "date_invalidd"}},
 		{"usage.date", []string{"release", "build", "--as-of", "9999-01-01"}},
 		{"usage.participants", []string{"demo", "--participants", "0"}},
 	} {

@@ -64,7 +64,7 @@ func (a *app) preview(ctx context.Context, h *house, src *config.SourceConfig, o
 		return err
 	}
 	if len(previews) == 0 {
-		a.progress("%s: nothing is there to preview", src.Name)
+		a.progress("%s: nothing is there to preview; a file counts once it is ready (`ready` of the connector)", src.Name)
 	}
 	rejected := 0
 	for i := range previews {

@@ -31,6 +31,9 @@ func (a *app) quarantineListCommand() *cobra.Command {
 			if err := checkState(filter.State, status.QuarantineOpen, status.QuarantineWaived, status.QuarantineReplayed); err != nil {
 				return err
 			}
+			if err := checkRule(filter.Rule); err != nil {
+				return err
+			}
 			h, err := a.open(cmd.Context(), needReading)
 			if err != nil {
 				return err
@@ -84,8 +87,13 @@ func (a *app) quarantineShowCommand() *cobra.Command {
 // printQuarantined prints everything about a row but what it says.
 func (a *app) printQuarantined(q *status.QuarantinedRow) error {
 	rule := advice.Of(q.Rule)
+	rule.Fix = strings.ReplaceAll(rule.Fix, "SOURCE", q.Source)
 	if a.output == "table" {
-		fmt.Fprintf(a.out, "row %d of source %s is %s\n", q.ID, q.Source, q.State)
+		what := "row"
+		if q.Ordinal == 0 { // a file that was put aside whole
+			what = "object"
+		}
+		fmt.Fprintf(a.out, "%s %d of source %s is %s\n", what, q.ID, q.Source, q.State)
 		fmt.Fprintf(a.out, "refused by  %s: %s\n", q.Rule, rule.Meaning)
 		if where := strings.Trim(q.Form+" "+q.Field, " "); where != "" {
 			fmt.Fprintf(a.out, "about       %s\n", where)
@@ -199,6 +207,9 @@ func (a *app) quarantineWaiveCommand() *cobra.Command {
 				break
 			}
 			done = append(done, item)
+		}
+		if len(done) == 0 {
+			return failure
 		}
 		if err := a.printDecisions(done); err != nil {
 			return err

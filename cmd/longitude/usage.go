@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"longitude/internal/advice"
 	"longitude/study"
 )
 
@@ -63,7 +64,15 @@ func checkState(state string, states ...string) error {
 	if state == "" || slices.Contains(states, state) {
 		return nil
 	}
-	return &study.Error{Code: "usage.state", Op: "--state is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(states, " ")}
+	return &study.Error{Code: "usage.state", Op: "--state names no state", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(states, " ")}
+}
+
+// checkRule refuses a rule that nothing can be refused by.
+func checkRule(rule string) error {
+	if rule == "" || advice.Known(rule) {
+		return nil
+	}
+	return &study.Error{Code: "usage.rule", Op: "--rule names no rule of quarantine", Exit: study.ExitUsage, Hint: "docs/rules.md lists them; `longitude quarantine list` shows those that refused something"}
 }
 
 // checkKind refuses a kind that nothing can be of.
@@ -71,7 +80,7 @@ func checkKind(kind string, kinds ...string) error {
 	if kind == "" || slices.Contains(kinds, kind) {
 		return nil
 	}
-	return &study.Error{Code: "usage.kind", Op: "--kind is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(kinds, " ")}
+	return &study.Error{Code: "usage.kind", Op: "--kind names no kind", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(kinds, " ")}
 }
 
 // checkStatus refuses a status that no participant can have.
@@ -81,5 +90,5 @@ func checkStatus(status string) error {
 	if status == "" || slices.Contains(all, status) {
 		return nil
 	}
-	return &study.Error{Code: "usage.status", Op: "--status is none that there is", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(all, " ")}
+	return &study.Error{Code: "usage.status", Op: "--status names no status", Exit: study.ExitUsage, Hint: "use one of: " + strings.Join(all, " ")}
 }

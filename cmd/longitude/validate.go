@@ -26,10 +26,17 @@ func (a *app) validateCommand() *cobra.Command {
 			if config.Failed(findings) {
 				return exitWith(study.ExitUsage)
 			}
-			a.progress("valid: %d studies, %d sources, %d warnings", len(cfg.Studies), len(cfg.Sources), len(findings))
+			a.progress("valid: %s, %s, %s", studies(len(cfg.Studies)), plural(len(cfg.Sources), "source"), plural(len(findings), "warning"))
 			return nil
 		},
 	}
+}
+
+func studies(n int) string {
+	if n == 1 {
+		return "1 study"
+	}
+	return strconv.Itoa(n) + " studies"
 }
 
 func (a *app) printFindings(findings []config.Finding) error {

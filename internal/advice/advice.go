@@ -22,6 +22,11 @@ func Of(name string) Rule {
 	return Rule{name, "a rule of another version of the program", "replay the object: this version judges it by its own rules"}
 }
 
+// Known tells whether this version has a rule of that name.
+func Known(name string) bool {
+	return slices.ContainsFunc(rules, func(r Rule) bool { return r.Name == name })
+}
+
 // All lists the rules by name.
 func All() []Rule {
 	out := slices.Clone(rules)

@@ -222,6 +222,7 @@ func TestChangesInPlainWords(t *testing.T) {
 		{"namespace: n", "namespace: m", "destructive map.participant.namespace: namespace of the identifiers: n becomes m"},
 		{"{M3: month_3}", "{}", `replay map.visit.aliases: words for visits: {"M3": month_3} becomes none`},
 		{"@every 1h", "@every 2h", "none schedule.cron: schedule: @every 1h becomes @every 2h"},
+		{"connector:", "max_removed: 50%\nconnector:", "none max_removed: share of records that may vanish at once: 5% becomes 50%"},
 		{"connector:", "snapshot: complete\nconnector:", "destructive snapshot: what absence means: incremental becomes complete"},
 	} {
 		old, now := read(t, plain), read(t, strings.Replace(plain, test.from, test.to, 1))
@@ -261,7 +262,8 @@ func TestPlan(t *testing.T) {
 		t.Errorf("nothing changed: %v", p)
 	}
 	comment := plan(old, strings.Replace(plain, "title:", "# words\ntitle:", 1))
-	if len(comment) != 1 || comment[0].Kind != "study" || Gravest(comment[0].Changes) != NoEffect || comment[0].Old == comment[0].New {
+	if len(comment) != 1 || comment[0].Kind != "study" || Gravest(comment[0].Changes) != NoEffect || comment[0].Old == comment[0].New ||
+		comment[0].Changes[0].Text != "comments or layout changed" {
 		t.Errorf("a comment: %v", comment)
 	}
 	both := plan(old, strings.NewReplacer("[-14, 21]", "[-7, 7]", "column: W", "column: WT").Replace(plain))

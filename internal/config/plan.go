@@ -38,7 +38,7 @@ func NewPlan(recorded, now []Document, opt Options) (Plan, []Finding) {
 		}
 		change := DocumentChange{d.Kind, d.Name, recorded[i].Digest, d.Digest, compareNamed(d.Kind, d.Name, before, after)}
 		if len(change.Changes) == 0 && change.Old != change.New {
-			change.Changes = []Change{{d.Kind, "comments, layout or the keys of the connector changed", NoEffect}}
+			change.Changes = []Change{{d.Kind, unseen(d.Kind), NoEffect}}
 		}
 		if len(change.Changes) > 0 {
 			plan = append(plan, change)
@@ -53,6 +53,14 @@ func NewPlan(recorded, now []Document, opt Options) (Plan, []Finding) {
 		return cmp.Or(-strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name))
 	})
 	return plan, before.finish()
+}
+
+// unseen says what changed where nothing that is compared did.
+func unseen(kind string) string {
+	if kind == "source" {
+		return "comments, layout or the keys of the connector changed"
+	}
+	return "comments or layout changed"
 }
 
 func gone(d Document) Change {

@@ -30,7 +30,7 @@ func sourceTraits(s *study.Source) traits {
 		}
 		return Destructive
 	})
-	t.value("max_removed", "share of records that may vanish at once", strconv.FormatFloat(s.Snapshot.MaxRemoved, 'f', -1, 64), NoEffect)
+	t.value("max_removed", "share of records that may vanish at once", shareText(s.Snapshot.MaxRemoved), NoEffect)
 	t.value("max_rejected", "rows refused before a run stops", limitText(s.MaxRejected), NoEffect)
 	t.value("drift.new_column", "policy for new columns", string(s.Drift.NewColumn), NoEffect)
 	t.value("drift.missing_column", "policy for missing columns", string(s.Drift.MissingColumn), NoEffect)
@@ -39,13 +39,18 @@ func sourceTraits(s *study.Source) traits {
 	return t
 }
 
+// shareText writes a share as the document does.
+func shareText(share float64) string {
+	return strconv.FormatFloat(share*100, 'f', -1, 64) + "%"
+}
+
 func limitText(l study.Limit) string {
 	var words []string
 	if l.Count != 0 {
 		words = append(words, strconv.FormatInt(l.Count, 10))
 	}
 	if l.Share != 0 {
-		words = append(words, strconv.FormatFloat(l.Share*100, 'f', -1, 64)+"%")
+		words = append(words, shareText(l.Share))
 	}
 	return strings.Join(words, " or ")
 }

@@ -36,6 +36,8 @@ const (
 // could not be read back from a list.
 func (w Why) Check() error {
 	switch {
+	case w.Reason == "":
+		return &study.Error{Code: "decision.reason", Op: "no reason is given", Exit: study.ExitUsage, Hint: "use one of: " + Codes()}
 	case !slices.ContainsFunc(study.Reasons, func(r study.ChoiceItem) bool { return r.Code == w.Reason }):
 		return &study.Error{Code: "decision.reason", Op: "the reason is none of the list", Exit: study.ExitUsage, Hint: "use one of: " + Codes()}
 	case w.Reason == "other" && strings.TrimSpace(w.Note) == "":

@@ -108,4 +108,8 @@ func TestWhy(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, e, c.code)
 		}
 	}
+	var e *study.Error
+	if errors.As(Why{Actor: "ada"}.Check(), &e); e == nil || e.Op != "no reason is given" {
+		t.Errorf("nothing given: %v", e)
+	}
 }

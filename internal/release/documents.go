@@ -136,7 +136,10 @@ func masked(n int64) string {
 func readme(m *Manifest, s *study.Study) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s: %s\n\n%s\n\n", m.ID, s.Title, m.Description)
-	fmt.Fprintf(&b, "- Protocol %s, version %s\n- As of %s", s.Protocol.ID, s.Protocol.Version, m.Longitude.AsOf)
+	if p := s.Protocol; p.ID != "" {
+		fmt.Fprintf(&b, "- Protocol %s, version %s\n", p.ID, p.Version)
+	}
+	fmt.Fprintf(&b, "- As of %s", m.Longitude.AsOf)
 	if m.Longitude.Cutoff != "" {
 		fmt.Fprintf(&b, ", data up to %s", m.Longitude.Cutoff)
 	}

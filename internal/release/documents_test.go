@@ -58,6 +58,18 @@ func TestManifestDescribesTheRelease(t *testing.T) {
 	}
 }
 
+// TestReadmeNamesTheProtocol says nothing of a protocol that has no name.
+func TestReadmeNamesTheProtocol(t *testing.T) {
+	named := trial()
+	if got := doc(t, build(t, named, plan(1), nil, study.Digest{}, people()...), "README.md"); !strings.Contains(got, "- Protocol AMD-P2-2024, version 3.0\n- As of ") {
+		t.Error(got)
+	}
+	named.Protocol = study.Protocol{}
+	if got := doc(t, build(t, named, plan(1), nil, study.Digest{}, people()...), "README.md"); strings.Contains(got, "- Protocol") || !strings.Contains(got, "- As of ") {
+		t.Error(got)
+	}
+}
+
 // TestForeignKeysHold reads the parts as an analyst does.
 func TestForeignKeysHold(t *testing.T) {
 	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
