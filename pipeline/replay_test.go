@@ -191,6 +191,7 @@ func TestReplaySetsTheShapeThatWasAccepted(t *testing.T) {
 // What a lock refused is read again once it is lifted.
 func TestReplayAfterUnlocking(t *testing.T) {
 	b := newBench(t, testStudy(), testSource(true))
+	b.feed.Config.MaxRejected = study.Limit{Count: 1} // a lock refuses what it covers, and the object is not to blame
 	b.sync(file{"1.csv", header + visitRows})
 	b.store.m.locks = []study.Lock{{ID: 1}}
 	later := strings.ReplaceAll(strings.ReplaceAll(visitRows[strings.Index(visitRows, "1,va"):], ",40,", ",43,"), "2026-01-01T", "2026-01-09T")
