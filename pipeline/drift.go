@@ -43,9 +43,18 @@ func (w *watch) begin(m *transform.Mapper) {
 	}
 }
 
-// tolerant reports whether a column of fields may be missing. An object that is
-// read again was let in, or a person wants it in.
-func (w *watch) tolerant() bool { return w.again || w.source.Drift.MissingColumn == study.Evolve }
+// tolerant reports whether columns of fields may be missing, by the source's
+// policy. An object that is read again may lack what the accepted shape lacks too,
+// because a person let that in; what it lacks of a newer shape it may not, or the
+// mapping of that shape would blank what the object gave under its own.
+func (w *watch) tolerant(columns []string) bool {
+	if !w.again || w.source.Drift.MissingColumn == study.Evolve {
+		return w.source.Drift.MissingColumn == study.Evolve
+	}
+	return w.sets || !slices.ContainsFunc(w.accepted.Columns, func(c study.ColumnShape) bool {
+		return slices.Contains(w.asked, c.Name) && !slices.Contains(columns, c.Name)
+	})
+}
 
 func (w *watch) look(rows *transform.Rows) error {
 	if w.decided {

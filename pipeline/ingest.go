@@ -340,13 +340,13 @@ func (in *Ingester) judge(ctx context.Context, r *reading, door *door, records *
 }
 
 // looker is shown the rows of an object before they are mapped; its error ends the
-// reading. tolerant says whether columns may be missing that only fields are read
-// from.
+// reading. tolerant says whether an object of these columns may lack some that only
+// fields are read from.
 type looker interface {
 	begin(*transform.Mapper)
 	look(*transform.Rows) error
 	end() error
-	tolerant() bool
+	tolerant(columns []string) bool
 }
 
 // decode reads an object and hands on its rows, batch by batch, with what they
@@ -392,7 +392,7 @@ func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*tran
 
 func bind(m *transform.Mapper, columns []string, l looker) error {
 	missing := m.Bind(columns)
-	if l.tolerant() {
+	if l.tolerant(columns) {
 		missing = m.BindTolerant(columns)
 	}
 	if missing != nil {

@@ -107,7 +107,7 @@ type indifferent struct{ source *study.Source }
 func (indifferent) begin(*transform.Mapper)    {}
 func (indifferent) look(*transform.Rows) error { return nil }
 func (indifferent) end() error                 { return nil }
-func (i indifferent) tolerant() bool           { return i.source.Drift.MissingColumn == study.Evolve }
+func (i indifferent) tolerant([]string) bool   { return i.source.Drift.MissingColumn == study.Evolve }
 
 // counting counts what is read through it.
 type counting struct {

@@ -16,9 +16,16 @@ type refusals struct {
 	source string
 	limit  study.Limit
 	rules  map[string]int64
+	locked int64
 }
 
+// add counts a refusal. What a lock refuses says nothing of the object: it waits
+// for the lock to be lifted.
 func (r *refusals) add(rule string) {
+	if rule == study.EditedAfterLock {
+		r.locked++
+		return
+	}
 	if r.rules == nil {
 		r.rules = map[string]int64{}
 	}
@@ -35,7 +42,7 @@ func (r *refusals) check(c *study.Counts, end bool) error {
 	if !end {
 		limit.Share = 0
 	}
-	refused, all := c.RowsQuarantined+c.Quarantined, c.Read+c.Produced
+	refused, all := c.RowsQuarantined+c.Quarantined-r.locked, c.Read+c.Produced
 	if !limit.Exceeded(refused, all) {
 		return nil
 	}

@@ -138,6 +138,35 @@ func TestReplayOfWhatWasPutAside(t *testing.T) {
 	}
 }
 
+// A column was renamed at the source, and the mapping follows. What came under the
+// old name lacks the new one: read again it stays as it is, and loses nothing.
+func TestReplayAfterARenameBlanksNothing(t *testing.T) {
+	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{NewColumn: study.Evolve, MissingColumn: study.QuarantineDrift}))
+	b.sync(file{"1.csv", header + someRow + "\n"})
+	renamed := strings.Replace(header, "VALUE", "LETTERS", 1) + "2" + someRow[1:] + "\n"
+	if out := b.sync(file{"2.csv", renamed}); out.Aside != 1 {
+		t.Fatalf("%+v", out)
+	}
+	follows := driftSource(b.feed.Config.Drift)
+	for i := range follows.Map.Forms {
+		for k := range follows.Map.Forms[i].Fields {
+			if p := &follows.Map.Forms[i].Fields[k].Pick; p.Column == "VALUE" {
+				p.Column = "LETTERS"
+			}
+		}
+	}
+	b.feed.Config = follows
+	delete(b.store.m.shapes, follows.Name) // accepted
+	if out := b.replay(b.store.m.landed()[1:]...); out.Objects != 1 || b.store.m.live() != 2 {
+		t.Fatalf("%+v, %d live", out, b.store.m.live())
+	}
+	before := b.store.m.records()
+	if out := b.replay(b.store.m.landed()...); out.Aside != 1 || out.Objects != 0 {
+		t.Errorf("%+v", out)
+	}
+	sameLines(t, "read again under the new name", b.store.m.records(), before)
+}
+
 // An acceptance is spent by what is read next, also if that is what was put aside:
 // the file after it has to be of that shape.
 func TestReplaySetsTheShapeThatWasAccepted(t *testing.T) {
@@ -162,6 +191,7 @@ func TestReplaySetsTheShapeThatWasAccepted(t *testing.T) {
 // What a lock refused is read again once it is lifted.
 func TestReplayAfterUnlocking(t *testing.T) {
 	b := newBench(t, testStudy(), testSource(true))
+	b.feed.Config.MaxRejected = study.Limit{Count: 1} // a lock refuses what it covers, and the object is not to blame
 	b.sync(file{"1.csv", header + visitRows})
 	b.store.m.locks = []study.Lock{{ID: 1}}
 	later := strings.ReplaceAll(strings.ReplaceAll(visitRows[strings.Index(visitRows, "1,va"):], ",40,", ",43,"), "2026-01-01T", "2026-01-09T")

@@ -239,7 +239,7 @@ func (m *Mapper) leave(f *formMap, i int, reason string, at *place, out *Mapped)
 	switch field := &f.fields[i]; {
 	case i == f.repeats:
 		m.reject(f, field.field.Name, ruleRequired, at, out)
-	case reason == "" && field.field.Required:
+	case (reason == "" || reason == study.NotAsked) && field.field.Required:
 		m.weigh(f, i, ruleRequired, at, out)
 	}
 }

@@ -69,7 +69,9 @@ func (m *Mapper) Columns() []string {
 func (m *Mapper) Bind(columns []string) *study.Error { return m.bind(columns, false) }
 
 // BindTolerant is Bind, but a column that only fields are read from may be missing:
-// they are then missing with the reason not_asked. What tells participant, visit,
+// they are then missing with the reason not_asked. An expression sees null for a
+// column that is missing beside others; it gives nothing where it then cannot be
+// evaluated, or where none of its columns is there. What tells participant, visit,
 // occurrence, dates and consent must be there.
 func (m *Mapper) BindTolerant(columns []string) *study.Error { return m.bind(columns, true) }
 
@@ -89,13 +91,15 @@ func (m *Mapper) bind(columns []string, tolerant bool) *study.Error {
 		return absent
 	}
 	m.each(func(p *pick, spare bool) {
-		p.index = 0
+		p.index, p.partly = 0, false
 		if p.column != "" {
 			p.index = find(p.column, spare)
-		} else if p.expr != nil {
+		} else if p.expr != nil && len(p.expr.columns) > 0 {
+			p.index = absent
 			for i, c := range p.expr.columns {
 				p.expr.index[i] = find(c, spare)
-				p.index = min(p.index, p.expr.index[i])
+				p.index = max(p.index, min(p.expr.index[i], 0))
+				p.partly = p.partly || p.expr.index[i] == absent
 			}
 		}
 	})

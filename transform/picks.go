@@ -19,6 +19,7 @@ type pick struct {
 	index    int    // of the column; absent where the object may lack it and does
 	constant []byte
 	expr     *expression // used where there is neither column nor constant
+	partly   bool        // the object lacks some of the expression's columns
 	problem  string      // with the expression; "" = none
 	mapped   bool
 	plain    bool // a column as it is
@@ -85,6 +86,8 @@ func (p *pick) give(row [][]byte) (text []byte, reason string) {
 		}
 	case p.column != "":
 		text = row[p.index]
+	case p.partly && (p.expr.failed || p.expr.text == nil):
+		return nil, study.NotAsked
 	case p.expr != nil:
 		text = p.expr.text
 	default:
@@ -95,7 +98,9 @@ func (p *pick) give(row [][]byte) (text []byte, reason string) {
 
 // failed reports whether the pick is computed and could not be, for the row
 // evaluated last. Where a column is missing and that is tolerated, it is missing.
-func (p *pick) failed() bool { return p.expr != nil && p.expr.failed && p.index != absent }
+func (p *pick) failed() bool {
+	return p.expr != nil && p.expr.failed && p.index != absent && !p.partly
+}
 
 // refine makes of a cell what the pick says: trimmed, in NFC, told apart from
 // missing codes, recoded.

@@ -3,6 +3,7 @@ package transform
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,6 +172,41 @@ func TestRecodedToNothing(t *testing.T) {
 	src.Map.Forms[0].Fields[2].Pick.Values = map[string]string{"-": ""}
 	if d := mapping(t, testStudy(), src, vaRow+";IOP=-").Drafts; len(d) != 1 || d[0].Answers != packed("R", "etdrs:44", "", "", "") {
 		t.Errorf("drafts %+v", d)
+	}
+}
+
+// An expression over two columns goes on with the one that is there; what cannot
+// be computed for the lack of the other is missing, not refused.
+func TestBindTolerantOfPartOfAnExpression(t *testing.T) {
+	for expression, want := range map[string]string{
+		`col("OLD") ?? col("IOP")`:          "12.5",
+		`col("OLD") ?? col("OLDER")`:        "",
+		`num(col("OLD")) + num(col("IOP"))`: "",
+		`col("OLD") ?? ""`:                  "",
+	} {
+		src := testSource()
+		src.Map.Forms[0].Fields[2].Pick = study.Pick{Expr: expression}
+		m, problems := NewMapper(testStudy(), src)
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		columns := slices.DeleteFunc(m.Columns(), func(c string) bool { return strings.HasPrefix(c, "OLD") })
+		if err := m.BindTolerant(columns); err != nil {
+			t.Fatal(err)
+		}
+		cells := make([][]byte, len(columns))
+		for i, c := range columns {
+			cells[i] = []byte(map[string]string{"PID": "P1", "SITE": "a", "FORM": "va", "VISIT": "BL", "DATE": "01/01/2026", "EYE": "OD", "VA": "44", "IOP": "12.5"}[c])
+		}
+		out := &Mapped{}
+		m.Map(&Rows{Columns: columns, First: 1, Cells: cells, Lines: []int64{2}, Raw: [][]byte{nil}}, out)
+		if len(out.Drafts) != 1 {
+			t.Fatalf("%s: %q", expression, rejected(out))
+		}
+		answer, missing := strings.Split(out.Drafts[0].Answers, string(study.FieldSeparator))[2], out.Drafts[0].Missing
+		if want == "" && !strings.Contains(missing, "2=not_asked") || want != "" && answer != want {
+			t.Errorf("%s: %q, missing %q", expression, answer, missing)
+		}
 	}
 }
 

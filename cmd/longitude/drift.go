@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"longitude/internal/config"
 	"longitude/internal/status"
 	"longitude/study"
+	"longitude/transform"
 )
 
 func (a *app) driftCommand() *cobra.Command {
@@ -87,6 +91,7 @@ func (a *app) driftAcceptCommand() *cobra.Command {
 		Example: "  longitude drift accept site-a && longitude sync site-a\n  longitude drift accept site-a && longitude quarantine replay --source site-a",
 	}
 	why := whyFlags(cmd, "correction")
+	without := cmd.Flags().Bool("without", false, "go on without the values of columns that the mapping reads and that are gone")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		reason, err := why()
 		if err != nil {
@@ -101,6 +106,9 @@ func (a *app) driftAcceptCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := h.stillRead(cmd.Context(), sources[0]); err != nil && !*without {
+			return err
+		}
 		item, err := h.decide(cmd.Context(), study.Decision{Kind: study.AcceptShape, Study: sources[0].Study, Source: sources[0].Name}, reason)
 		if err != nil {
 			return err
@@ -109,4 +117,34 @@ func (a *app) driftAcceptCommand() *cobra.Command {
 		return a.printDecisions([]status.DecisionItem{item})
 	}
 	return cmd
+}
+
+// stillRead refuses to accept that a column is gone which the mapping reads: the
+// records that come again would lose its values.
+func (h *house) stillRead(ctx context.Context, src *config.SourceConfig) error {
+	s, err := h.study(src.Study)
+	if err != nil {
+		return err
+	}
+	mapper, problems := transform.NewMapper(s, &src.Source)
+	if len(problems) > 0 {
+		return nil // validate tells them
+	}
+	gone, err := h.store.Drift(ctx, status.DriftFilter{Source: src.Name, Kind: string(study.MissingColumn)})
+	if err != nil {
+		return err
+	}
+	asked := mapper.Columns()
+	var columns []string
+	for _, d := range gone {
+		if d.Batch == gone[0].Batch && d.Action == string(study.QuarantineDrift) && slices.Contains(asked, d.Column) {
+			columns = append(columns, d.Column)
+		}
+	}
+	if len(columns) == 0 {
+		return nil
+	}
+	return &study.Error{Code: "drift.still_read", Exit: study.ExitBlocked,
+		Op:   "the newest file that source " + src.Name + " put aside lacks what the mapping reads: " + strings.Join(columns, ", ") + "; its records would lose these values",
+		Hint: "correct the mapping if the column has another name now, then accept; or accept with --without to go on without the values"}
 }

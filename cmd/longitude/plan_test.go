@@ -197,3 +197,16 @@ func TestDriftCommands(t *testing.T) {
 	}
 	x.run(study.ExitOK, "drift", "list", "clinic", "--kind", "new_column")
 }
+
+// A column that the mapping still reads is not let go by mistake.
+func TestAcceptingThatAColumnIsGone(t *testing.T) {
+	x := newTrial(t, smallStudy)
+	x.drop("a.csv", smallHeader+person("P-1"))
+	x.sync(study.ExitOK)
+	x.drop("b.csv", strings.Replace(smallHeader, ",IOP", ",TENSION", 1)+person("P-1"))
+	x.sync(study.ExitRejections)
+	x.refused(study.ExitBlocked, "drift.still_read", []string{"clinic", "IOP", "--without"}, "drift", "accept", "clinic")
+	x.decided("drift", "accept", "clinic", "--without")
+	x.edit("source.yaml", "column: IOP", "column: TENSION")
+	x.decided("drift", "accept", "clinic")
+}

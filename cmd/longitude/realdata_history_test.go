@@ -105,7 +105,7 @@ func TestRhoHistoryUnderAStrictPolicy(t *testing.T) {
 	equal(t, "extracts put aside", aside.Aside, 1)
 	equal(t, "counts of an extract put aside", aside.Counts, study.Counts{})
 	waits().is(t, "what waits", tally{"drift_missing_column visit_abbreviation": 1})
-	x.run(study.ExitOK, "drift", "accept", "rho-visits", "--note", "the column has gone")
+	x.run(study.ExitOK, "drift", "accept", "rho-visits", "--without", "--note", "the column has gone")
 	x.run(study.ExitRejections, "quarantine", "replay", "--source", "rho-visits")
 	waits().is(t, "what waits of the accepted extract", tally{"choice_unknown site_name": 1202})
 }
