@@ -141,7 +141,7 @@ var mutations = []struct {
 	{"node added", []string{`INSERT INTO audit.node VALUES (1000, sha256('x'))`}, audit.KindNodeExtra, 10},
 	{"root in its column", []string{`UPDATE audit.checkpoint SET root = sha256('x') WHERE size = 7`}, audit.KindForged, 6},
 	{"checkpoint of another size", []string{`UPDATE audit.checkpoint SET size = 8 WHERE size = 7`}, audit.KindForged, 7},
-	{"signature", []string{`UPDATE audit.checkpoint SET note = set_byte(note, length(note) - 10, 65) WHERE size = 7`}, audit.KindForged, 6},
+	{"signature", []string{`UPDATE audit.checkpoint SET note = set_byte(note, length(note) - 10, CASE get_byte(note, length(note) - 10) WHEN 65 THEN 66 ELSE 65 END) WHERE size = 7`}, audit.KindForged, 6},
 	{"note of another checkpoint", []string{`UPDATE audit.checkpoint SET note = (SELECT note FROM audit.checkpoint WHERE size = 4) WHERE size = 7`}, audit.KindForged, 6},
 	{"last checkpoint deleted", []string{`DELETE FROM audit.checkpoint WHERE size = 10`}, audit.KindNoCheckpoint, 7},
 	{"tail cut", []string{`DELETE FROM audit.event WHERE event_id > 8`, `DELETE FROM audit.seal WHERE event_id > 8`, `DELETE FROM audit.node WHERE idx >= 15`}, audit.KindTail, 8},
