@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"longitude/internal/publishedtest"
 	"longitude/study"
 )
 
@@ -145,7 +146,7 @@ func TestDrifts(t *testing.T) {
 // The published history of one file of a data library: three commits of it, oldest
 // first. The file is not part of the project.
 func TestDriftsOfAPublishedFile(t *testing.T) {
-	files, _ := filepath.Glob(filepath.Join(published(t), "rho-data-library", "history", "visits.*.csv"))
+	files, _ := filepath.Glob(filepath.Join(publishedtest.Data(t), "rho-data-library", "history", "visits.*.csv"))
 	if len(files) < 3 {
 		t.Skip("the history of visits.csv is not here")
 	}
@@ -196,23 +197,4 @@ func shapeOfFile(t *testing.T, file string) study.Shape {
 		t.Fatal("the file cannot be read")
 	}
 	return o.Shape()
-}
-
-// published is the folder of files that nobody of this project wrote; it is not
-// part of the project either.
-func published(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		data := filepath.Join(dir, "shared", "data")
-		if _, err := os.Stat(filepath.Join(data, "README.md")); err == nil {
-			return data
-		}
-		if dir == filepath.Dir(dir) {
-			t.Skip("the published data are not here: no folder shared/data beside the project")
-		}
-	}
 }

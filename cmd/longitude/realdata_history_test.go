@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"longitude/internal/publishedtest"
 	"longitude/study"
 )
 
@@ -30,7 +31,7 @@ func (x *trial) drifts(source string) []string {
 // A column comes and goes and the sites are renamed: each change has a name, what
 // cannot be accepted waits, and a corrected mapping clears it.
 func TestRhoHistory(t *testing.T) {
-	data := thirdParty(t)
+	data := publishedtest.Data(t)
 	x := newTrial(t, filepath.Join("testdata", "rho-history"))
 	deliveries := []struct {
 		exit   int
@@ -74,7 +75,7 @@ func TestRhoHistory(t *testing.T) {
 // A source that trusts no change: the extract that brings a column stops the
 // source, the one that lacks it again is put aside, and each time a person accepts.
 func TestRhoHistoryUnderAStrictPolicy(t *testing.T) {
-	data := thirdParty(t)
+	data := publishedtest.Data(t)
 	x := newTrial(t, filepath.Join("testdata", "rho-history"))
 	x.edit("visits.yaml", "new_column: evolve", "new_column: freeze")
 	deliver := func(name string) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"longitude/internal/publishedtest"
 	"longitude/study"
 	formatlist "longitude/transform/formats/all"
 )
@@ -99,7 +100,7 @@ func recomputed(published, date, reference string) string {
 // Every study day that the published domains state is the one we compute from
 // the date beside it and the reference start.
 func TestPublishedStudyDays(t *testing.T) {
-	data := thirdParty(t)
+	data := publishedtest.Data(t)
 	sets := []struct{ name, format, folder, pattern string }{
 		{"CDISC pilot, transport files", "xport", "phuse-sdtm/cdiscpilot01", "*.xpt"},
 		{"CDISC pilot, CSV", "csv", "rho-data-library/sdtm/cdisc-pilot-01", "*.csv"},

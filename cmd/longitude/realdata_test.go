@@ -24,30 +24,13 @@ import (
 	"github.com/apache/arrow/go/v17/parquet/pqarrow"
 
 	"longitude/deid"
+	"longitude/internal/publishedtest"
 	"longitude/study"
 )
 
 // The tests of real data run the whole program on published files that nobody of
 // this project wrote. The files are not part of the project: they are in the
 // folder shared/data beside it, or the tests are skipped.
-
-// thirdParty is the folder of the published files.
-func thirdParty(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		data := filepath.Join(dir, "shared", "data")
-		if _, err := os.Stat(filepath.Join(data, "README.md")); err == nil {
-			return data
-		}
-		if dir == filepath.Dir(dir) {
-			t.Skip("the published data are not here: no folder shared/data beside the project")
-		}
-	}
-}
 
 // realStudy is a trial of one of the studies of configs/studies.
 type realStudy struct {
@@ -65,7 +48,7 @@ func newRealStudy(t *testing.T, folder, name string) *realStudy {
 func realStudyOf(t *testing.T, documents, name string) *realStudy {
 	t.Helper()
 	r := &realStudy{name: name}
-	t.Setenv("LONGITUDE_DATA", thirdParty(t))
+	t.Setenv("LONGITUDE_DATA", publishedtest.Data(t))
 	r.data = os.Getenv("LONGITUDE_DATA")
 	r.trial = newTrial(t, documents)
 	r.run(study.ExitOK, "check")

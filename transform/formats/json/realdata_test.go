@@ -11,33 +11,15 @@ import (
 	"slices"
 	"testing"
 
+	"longitude/internal/publishedtest"
 	"longitude/study"
 )
-
-// The published files are not part of the project: they are in the folder
-// shared/data beside it, or the test is skipped.
-func published(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		data := filepath.Join(dir, "shared", "data")
-		if _, err := os.Stat(filepath.Join(data, "README.md")); err == nil {
-			return data
-		}
-		if dir == filepath.Dir(dir) {
-			t.Skip("the published data are not here: no folder shared/data beside the project")
-		}
-	}
-}
 
 // Every published NDJSON file, array of objects and FHIR bundle says the same
 // here as to the standard library, in all members that are scalars or lists of them.
 func TestPublished(t *testing.T) {
 	found := map[string][3]int{} // files, rows and broken rows of a kind
-	err := filepath.WalkDir(published(t), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(publishedtest.Data(t), func(path string, e fs.DirEntry, err error) error {
 		ext := filepath.Ext(path)
 		if err != nil || e.IsDir() || ext != ".ndjson" && ext != ".json" {
 			return err

@@ -14,31 +14,15 @@ import (
 
 	"github.com/xuri/excelize/v2"
 
+	"longitude/internal/publishedtest"
 	"longitude/study"
 )
-
-// The published workbooks are not part of the project: they are in the folder
-// shared/data beside it, or the tests are skipped.
-func published(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(".")
-	must(t, err)
-	for ; ; dir = filepath.Dir(dir) {
-		data := filepath.Join(dir, "shared", "data")
-		if _, err := os.Stat(filepath.Join(data, "README.md")); err == nil {
-			return filepath.Join(data, "medicaldata")
-		}
-		if dir == filepath.Dir(dir) {
-			t.Skip("the published data are not here: no folder shared/data beside the project")
-		}
-	}
-}
 
 // Every sheet of every published workbook is read without a header, and has the
 // cells that the library finds in it, no more and no fewer.
 func TestPublishedCells(t *testing.T) {
 	var got strings.Builder
-	must(t, filepath.WalkDir(published(t), func(path string, e fs.DirEntry, err error) error {
+	must(t, filepath.WalkDir(publishedtest.Data(t, "medicaldata"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".xlsx" {
 			return err
 		}
@@ -116,7 +100,7 @@ func sameCells(t *testing.T, f *excelize.File, sheet string, object []byte) stri
 // Headers over two rows, titles above and legends below: what cannot be told is
 // an error that says where, and how a source document says what it is.
 func TestPublishedHeaders(t *testing.T) {
-	dir := filepath.Join(published(t), "messy_data")
+	dir := filepath.Join(publishedtest.Data(t, "medicaldata"), "messy_data")
 	names := func(n int) (all []string) {
 		for i := range n {
 			all = append(all, fmt.Sprint("n", i))

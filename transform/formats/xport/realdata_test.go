@@ -10,27 +10,9 @@ import (
 
 	"golang.org/x/text/encoding/charmap"
 
+	"longitude/internal/publishedtest"
 	"longitude/study"
 )
-
-// thirdParty is the folder of published files, which nobody of this project
-// wrote and which are not part of it: shared/data beside the project.
-func thirdParty(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		data := filepath.Join(dir, "shared", "data")
-		if _, err := os.Stat(filepath.Join(data, "README.md")); err == nil {
-			return data
-		}
-		if dir == filepath.Dir(dir) {
-			t.Skip("the published data are not here: no folder shared/data beside the project")
-		}
-	}
-}
 
 func transportFiles(t *testing.T, folder string) map[string]*os.File {
 	t.Helper()
@@ -54,7 +36,7 @@ func transportFiles(t *testing.T, folder string) map[string]*os.File {
 // The transport files of the CDISC pilot equal the CSV files that others made of
 // the same data sets, cell for cell.
 func TestPilotEqualsItsTwin(t *testing.T) {
-	data := thirdParty(t)
+	data := publishedtest.Data(t)
 	compared := 0
 	for domain, f := range transportFiles(t, filepath.Join(data, "phuse-sdtm", "cdiscpilot01")) {
 		twin, err := os.Open(filepath.Join(data, "rho-data-library", "sdtm", "cdisc-pilot-01", domain+".csv"))
@@ -134,7 +116,7 @@ func sameCell(kind, got, want string) bool {
 
 // Files that other versions of SAS wrote, some of them with wide tables.
 func TestVaccineStudyDecodes(t *testing.T) {
-	rows, files := 0, transportFiles(t, filepath.Join(thirdParty(t), "phuse-send", "CBER-POC-Pilot-Study1-Vaccine"))
+	rows, files := 0, transportFiles(t, filepath.Join(publishedtest.Data(t), "phuse-send", "CBER-POC-Pilot-Study1-Vaccine"))
 	for domain, f := range files {
 		got, err := decode(t, study.FormatSpec{}, f)
 		if err != nil || len(got.cells) == 0 || len(got.rules) > 0 {
