@@ -190,9 +190,13 @@ func joined(roles []Role) string {
 	return strings.Join(names, ", ")
 }
 
-// ReadStatement reads what a stored signature says, without checking it.
+// ReadStatement reads what a signature says, without checking it. ok is false when
+// it names no signer.
 func ReadStatement(s Signature) (st Statement, ok bool) {
-	return st, json.Unmarshal(s.Statement, &st) == nil
+	if json.Unmarshal(s.Statement, &st) != nil || !idForm.MatchString(st.Signer) {
+		return Statement{}, false
+	}
+	return st, true
 }
 
 // String renders the signature as every listing and report must (11.50): printed

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -68,6 +70,18 @@ func (s *Store) Audit(ctx context.Context, action audit.Action, actor, studyName
 		return record(ctx, tx, event{Action: action, Actor: actor, Study: studyName, Object: object, Outcome: outcome, Detail: detail})
 	})
 	return fault("record the audit event", err)
+}
+
+// Refused records that somebody was refused what they asked for, when err refuses by
+// authority or policy (exit 5), and answers err. The event says what it was about and
+// the code of the refusal, never what was given. actor is who asked, "" when nobody
+// can tell.
+func (s *Store) Refused(ctx context.Context, actor, studyName, object string, err error) error {
+	var refusal *study.Error
+	if !errors.As(err, &refusal) || refusal.Exit != study.ExitBlocked {
+		return err
+	}
+	return errors.Join(err, s.Audit(ctx, audit.AccessDenied, cmp.Or(actor, "unknown"), studyName, object, audit.Denied, map[string]any{"code": refusal.Code}))
 }
 
 // Redact deletes the payload of an event, for a reason of the closed list: what got

@@ -217,11 +217,10 @@ func (s *Store) Published(ctx context.Context, plan study.ReleasePlan, p study.P
 		return record(ctx, tx, event{Action: audit.ReleasePublished, Actor: actor, Study: plan.Study, Object: "release/" + plan.ID, After: p.Envelope,
 			Detail: map[string]any{"sink": p.Sink, "envelope": p.Envelope.String(), "claim": p.Claim, "rows": p.Rows, "bytes": p.Bytes}})
 	})
-	if err != nil || s.signer == nil {
+	if err != nil {
 		return fault("record the publication", err)
 	}
-	_, _, err = s.Seal(ctx, s.signer)
-	return err
+	return s.sealed(ctx)
 }
 
 // ParticipantsOf lists the numbers of a study's participants, for judging them again.

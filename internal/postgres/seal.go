@@ -10,8 +10,18 @@ import (
 	"longitude/study"
 )
 
-// SealWith has publications sealed by signer at once.
+// SealWith has publications, signatures and what takes authority sealed by signer
+// at once.
 func (s *Store) SealWith(signer *audit.Signer) { s.signer = signer }
+
+// sealed seals what was just recorded, before whoever asked for it hears of it.
+func (s *Store) sealed(ctx context.Context) error {
+	if s.signer == nil {
+		return nil
+	}
+	_, _, err := s.Seal(ctx, s.signer)
+	return err
+}
 
 // sealBatch bounds the events sealed in one transaction.
 const sealBatch = 10_000
