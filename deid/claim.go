@@ -27,7 +27,7 @@ func (r *Recipient) Claim() string {
 	for _, l := range r.limits {
 		strongest = min(strongest, slices.Index(claims, l.claim))
 	}
-	if claims[strongest] == "expert" && r.study.Deid.ExpertDocument == "" {
+	if claims[strongest] == "expert" && r.study.Deid.Expert.SHA256 == "" {
 		return "limited"
 	}
 	return claims[strongest]

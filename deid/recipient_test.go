@@ -354,7 +354,7 @@ func TestClaimIsComputed(t *testing.T) {
 		{"safe_harbor", "shift", "sha", "expert", "visits.seen_at: dates shifted (at most expert)"},
 	}
 	for _, test := range tests {
-		r := testRecipient(t, study.DeidPolicy{Profile: test.profile, Dates: test.dates, ExpertDocument: test.document}, "main")
+		r := testRecipient(t, study.DeidPolicy{Profile: test.profile, Dates: test.dates, Expert: study.Determination{SHA256: test.document}}, "main")
 		table := visitsTable()
 		for range 2 {
 			if _, err := r.Project(table); err != nil {

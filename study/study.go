@@ -167,6 +167,7 @@ const (
 	Choices  FieldType = "choices"
 	Acuity   FieldType = "acuity"
 	File     FieldType = "file"
+	Zip      FieldType = "zip" // US ZIP code, five or nine digits
 )
 
 // Class is the privacy class of a field; it decides what may leave and how.
@@ -211,6 +212,7 @@ type Field struct {
 	Unit             string
 	Choices          []ChoiceItem
 	Class            Class
+	Release          Treatment
 }
 
 // Sealed reports whether the field's values go to the vault at door 1. A field
@@ -226,16 +228,6 @@ type FieldSeverity struct{ Type, Choice, Required, Range, Pattern Severity }
 
 // ChoiceItem is one code of a code list.
 type ChoiceItem struct{ Code, Label string }
-
-// DeidPolicy is the study's de-identification as configured. The claim a
-// release makes is computed from the rules applied, never read from here.
-type DeidPolicy struct {
-	Profile        string // internal | limited | expert | safe_harbor
-	Pseudonym      string // derived
-	Dates          string // study_day | shift | year | keep
-	MissedLagDays  int    // missed visits appear this long after their window ended (default 30)
-	ExpertDocument string // digest of the determination; "" stops the claim at limited
-}
 
 // ReleasePolicy says where releases go and who must approve.
 type ReleasePolicy struct {

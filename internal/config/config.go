@@ -87,6 +87,9 @@ func Load(dir string, opt Options) (*Config, []Finding) {
 		c.add(d, opt)
 	}
 	c.link()
+	for i, s := range c.Studies {
+		c.protocols[i].verifyDetermination(s.Deid.Expert)
+	}
 	if c.service == nil {
 		c.Service = (&document{}).buildService(dir, opt.Getenv)
 	}

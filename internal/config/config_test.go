@@ -233,7 +233,8 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(study.DeviationPolicy{LateEntryDays: 14, FormGraceDays: 10, VisitOutOfWindow: "accept", PlannedOutOfWindow: "flag"}, s.Deviations); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(study.DeidPolicy{Profile: "limited", Pseudonym: "derived", Dates: "study_day", MissedLagDays: 30}, s.Deid); diff != "" {
+	if diff := cmp.Diff(study.DeidPolicy{Profile: "limited", Pseudonym: "derived", Dates: "study_day", MissedLagDays: 30,
+		Expert: study.Determination{Date: study.NoDate, Expires: study.NoDate}}, s.Deid); diff != "" {
 		t.Error(diff)
 	}
 	if s.CodePrefix != "S" || s.Days != study.Elapsed || s.Relative {

@@ -12,9 +12,9 @@ import (
 
 var decimalType = regexp.MustCompile(`^decimal\((\d{1,2}), ?(\d{1,2})\)$`)
 
-var fieldTypes = []string{"text", "integer", "decimal(p,s)", "boolean", "date", "datetime", "time", "choice", "choices", "acuity", "file"}
+var fieldTypes = []string{"text", "integer", "decimal(p,s)", "boolean", "date", "datetime", "time", "choice", "choices", "acuity", "file", "zip"}
 
-func (d *document) field(path string, doc fieldDoc) study.Field {
+func (d *document) field(path string, doc fieldDoc, policy *study.DeidPolicy) study.Field {
 	f := study.Field{Name: doc.Name, Label: doc.Label, Type: study.FieldType(doc.Type), Required: doc.Required,
 		Min: doc.Range.low, Max: doc.Range.high, MinOpen: doc.Range.lowOpen, MaxOpen: doc.Range.highOpen,
 		Pattern: doc.Pattern, Unit: doc.Unit}
@@ -45,6 +45,8 @@ func (d *document) field(path string, doc fieldDoc) study.Field {
 	}
 	d.severities(path+".severity", &f, doc.Severity)
 	f.Class = d.class(path, f, doc.Class)
+	f.Release = doc.Release.Treatment
+	d.treatment(path+".release", f, policy)
 	return f
 }
 

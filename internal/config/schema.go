@@ -112,38 +112,49 @@ type formDoc struct {
 }
 
 type fieldDoc struct {
-	Name     string     `yaml:"name"`
-	Label    string     `yaml:"label"`
-	Type     string     `yaml:"type"`
-	Required bool       `yaml:"required"`
-	Range    rangeDoc   `yaml:"range"`
-	Severity severities `yaml:"severity"`
-	Pattern  string     `yaml:"pattern"`
-	Unit     string     `yaml:"unit"`
-	Choices  choicesDoc `yaml:"choices"`
-	Class    string     `yaml:"class"`
+	Name     string       `yaml:"name"`
+	Label    string       `yaml:"label"`
+	Type     string       `yaml:"type"`
+	Required bool         `yaml:"required"`
+	Range    rangeDoc     `yaml:"range"`
+	Severity severities   `yaml:"severity"`
+	Pattern  string       `yaml:"pattern"`
+	Unit     string       `yaml:"unit"`
+	Choices  choicesDoc   `yaml:"choices"`
+	Class    string       `yaml:"class"`
+	Release  treatmentDoc `yaml:"release"`
 }
 
 type deidDoc struct {
-	Profile             string         `yaml:"profile"`
-	Pseudonym           string         `yaml:"pseudonym"`
-	Dates               string         `yaml:"dates"`
-	MissedLag           *time.Duration `yaml:"missed_lag"`
-	MinReleaseInterval  time.Duration  `yaml:"min_release_interval"`
-	ExpertDetermination struct {
-		Document string `yaml:"document"`
-		Expert   string `yaml:"expert"`
-		Date     string `yaml:"date"`
-		Expires  string `yaml:"expires"`
-		SHA256   string `yaml:"sha256"`
-	} `yaml:"expert_determination"`
-	Risk struct {
-		Quasi       []string `yaml:"quasi"`
-		K           int      `yaml:"k"`
-		L           int      `yaml:"l"`
-		Sensitive   []string `yaml:"sensitive"`
-		SuppressMax float64  `yaml:"suppress_max"`
-	} `yaml:"risk"`
+	Profile             string            `yaml:"profile"`
+	Pseudonym           string            `yaml:"pseudonym"`
+	Dates               string            `yaml:"dates"`
+	WholeWeeks          bool              `yaml:"whole_weeks"`
+	Truncate            bool              `yaml:"truncate"`
+	MissedLag           *time.Duration    `yaml:"missed_lag"`
+	MinReleaseInterval  time.Duration     `yaml:"min_release_interval"`
+	MinSite             int               `yaml:"min_site"`
+	Hierarchies         pairs[[]levelDoc] `yaml:"hierarchies"`
+	ExpertDetermination expertDoc         `yaml:"expert_determination"`
+	Risk                riskDoc           `yaml:"risk"`
+}
+
+type expertDoc struct {
+	Document string `yaml:"document"`
+	Expert   string `yaml:"expert"`
+	Date     string `yaml:"date"`
+	Expires  string `yaml:"expires"`
+	SHA256   string `yaml:"sha256"`
+}
+
+type riskDoc struct {
+	Quasi       []string `yaml:"quasi"`
+	K           *int     `yaml:"k"`
+	L           *int     `yaml:"l"`
+	MaxRisk     shareDoc `yaml:"max_risk"`
+	Sensitive   []string `yaml:"sensitive"`
+	SuppressMax shareDoc `yaml:"suppress_max"`
+	OnFailure   string   `yaml:"on_failure"`
 }
 
 type releasesDoc struct {

@@ -3,10 +3,8 @@ package config
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"longitude/study"
 )
@@ -39,7 +37,7 @@ func (d *document) buildStudy(opt Options) *study.Study {
 		d.oneOf(fmt.Sprintf("releases.to[%d]", i), to, "local", "gcs", "bigquery")
 	}
 	for _, f := range doc.Forms {
-		s.Forms = append(s.Forms, d.form("forms."+f.Key, f.Key, f.Value, opt))
+		s.Forms = append(s.Forms, d.form("forms."+f.Key, f.Key, f.Value, s, opt))
 	}
 	if len(s.Forms) == 0 && !d.failed("forms") {
 		d.errorf("forms", "config.missing_key", "", "the study has no forms")
@@ -48,7 +46,8 @@ func (d *document) buildStudy(opt Options) *study.Study {
 	d.enrolment(s)
 	d.identity(doc.Identity.Sex, doc.Identity.BirthYear, s)
 	d.crossChecks(doc.Checks, s, opt)
-	d.noEffect("releases.approvals", "deidentification.risk", "deidentification.min_release_interval", "consent.version", "consent.scope")
+	d.riskColumns(s)
+	d.noEffect("releases.approvals", "consent.version", "consent.scope")
 	return s
 }
 
@@ -99,41 +98,8 @@ var deviationCodes = []string{study.VisitOutOfWindow, study.PlannedOutOfWindow, 
 	study.FormsMissing, study.LateEntry, study.VisitMissed, study.VisitOrder, study.VisitAmbiguous, study.ChangeWithoutReason,
 	study.AfterWithdrawal, study.BaselineMissing, study.ConsentMissing, study.UnknownParticipant, study.IdentityConflict, study.EditedAfterLock}
 
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
-func (d *document) deidentification(doc deidDoc) study.DeidPolicy {
-	const at = "deidentification."
-	p := study.DeidPolicy{
-		Profile:       d.oneOfOr(at+"profile", doc.Profile, "limited", "internal", "limited", "expert", "safe_harbor"),
-		Pseudonym:     d.oneOfOr(at+"pseudonym", doc.Pseudonym, "derived", "derived", "random"),
-		Dates:         d.oneOfOr(at+"dates", doc.Dates, "study_day", "study_day", "shift", "year", "keep"),
-		MissedLagDays: 30,
-	}
-	if p.Pseudonym == "random" {
-		d.errorf(at+"pseudonym", "config.not_available", "use derived", "random participant codes are not available in this version")
-	}
-	if doc.MissedLag != nil {
-		p.MissedLagDays = int(*doc.MissedLag / (24 * time.Hour))
-	}
-	determination := at + "expert_determination"
-	if d.has(determination) {
-		if sum := doc.ExpertDetermination.SHA256; d.need(determination+".sha256", sum) && !sha256Hex.MatchString(sum) {
-			d.errorf(determination+".sha256", "config.wrong_type", "as sha256sum prints it", "sha256 must be 64 hexadecimal digits")
-		}
-		for key, text := range map[string]string{"date": doc.ExpertDetermination.Date, "expires": doc.ExpertDetermination.Expires} {
-			if _, ok := study.ParseDate(text); text != "" && !ok {
-				d.errorf(determination+"."+key, "config.wrong_type", "", "%s must be a date written YYYY-MM-DD", key)
-			}
-		}
-		p.ExpertDocument = doc.ExpertDetermination.SHA256
-	} else if p.Profile == "expert" {
-		d.warnf(at+"profile", "config.claim", "add expert_determination, or use limited", "without an expert determination the claim stops at limited, and releases under this profile are refused")
-	}
-	return p
-}
-
 // form checks one form of the dictionary.
-func (d *document) form(path, name string, doc formDoc, opt Options) study.Form {
+func (d *document) form(path, name string, doc formDoc, s *study.Study, opt Options) study.Form {
 	f := study.Form{Name: name, Label: doc.Label, Log: doc.Log}
 	d.named(path, "form", name, identifier)
 	if slices.Contains(releaseTables, name) {
@@ -146,7 +112,7 @@ func (d *document) form(path, name string, doc formDoc, opt Options) study.Form 
 			d.errorf(at+".name", "config.duplicate_name", "", "form %s has two fields named %q", name, field.Name)
 		}
 		seen[field.Name] = true
-		f.Fields = append(f.Fields, d.field(at, field))
+		f.Fields = append(f.Fields, d.field(at, field, &s.Deid))
 	}
 	if len(f.Fields) == 0 && !d.failed(path+".fields") {
 		d.errorf(path, "config.missing_key", "", "form %s has no fields", name)

@@ -29,11 +29,7 @@ func studyTraits(s *study.Study) traits {
 		t.form(&s.Forms[i])
 	}
 	t.participants(s)
-	t.value("deidentification.profile", "profile of releases", s.Deid.Profile, NoEffect)
-	t.value("deidentification.pseudonym", "pseudonyms", s.Deid.Pseudonym, Destructive)
-	t.value("deidentification.dates", "dates in releases", s.Deid.Dates, NoEffect)
-	t.value("deidentification.missed_lag", "delay of missed visits in releases", strconv.Itoa(s.Deid.MissedLagDays)+" days", NoEffect)
-	t.value("deidentification.expert_determination", "digest of the expert determination", s.Deid.ExpertDocument, NoEffect)
+	t.deidentification(&s.Deid)
 	t.value("releases.schedule", "schedule of releases", s.Releases.Schedule, NoEffect)
 	t.value("releases.to", "places of releases", sorted(s.Releases.To), NoEffect)
 	return t
@@ -261,6 +257,7 @@ func (t *traits) field(path, name string, f *study.Field) {
 		}
 		return NoEffect
 	})
+	t.value(path+".release", "treatment of "+name+" in releases", treatmentText(f.Release), NoEffect)
 	for _, c := range f.Choices {
 		t.thing(path+".choices["+c.Code+"]", fmt.Sprintf("choice %s of %s", c.Code, name), Additive, Destructive)
 		t.value(path+".choices["+c.Code+"].label", fmt.Sprintf("label of choice %s of %s", c.Code, name), c.Label, Additive)
