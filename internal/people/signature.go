@@ -202,10 +202,12 @@ func ReadStatement(s Signature) (st Statement, ok bool) {
 // String renders the signature as every listing and report must (11.50): printed
 // name, time (UTC and the signer's own), meaning, and what was signed.
 func (st Statement) String() string {
-	digest := st.RecordSHA256[:min(16, len(st.RecordSHA256))]
 	return st.PrintedName + " (" + st.Signer + "), " + st.Times() + ", " + string(st.Meaning) + " of " + st.RecordType + " " + st.RecordID +
-		" version " + st.RecordVersion + ", sha256 " + digest + "…"
+		" version " + st.RecordVersion + ", sha256 " + st.Prefix()
 }
+
+// Prefix is the beginning of the digest of what was signed, to compare by eye.
+func (st Statement) Prefix() string { return st.RecordSHA256[:min(16, len(st.RecordSHA256))] + "…" }
 
 // Times is when it was signed: UTC and the signer's own time.
 func (st Statement) Times() string {

@@ -115,7 +115,9 @@ func nextVersion(all []people.Person, p *people.Person) (before *people.Person, 
 	sameKey := slices.ContainsFunc(all, func(q people.Person) bool {
 		return q.ID != p.ID && (q.Public.Equal(p.Public) || q.Recipient == p.Recipient)
 	})
-	refuse := func(code, op, hint string) error { return &study.Error{Code: code, Op: op, Hint: hint, Exit: study.ExitBlocked} }
+	refuse := func(code, op, hint string) error {
+		return &study.Error{Code: code, Op: op, Hint: hint, Exit: study.ExitBlocked}
+	}
 	switch {
 	case sameKey:
 		err = refuse("people.shared_key", "the key belongs to another person", "make a key of their own with `longitude person add`")
