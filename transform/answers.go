@@ -10,10 +10,13 @@ import (
 
 // record is the scratch of the record being built.
 type record struct {
-	answers, missing, findings, key []byte
-	values                          [][]byte // packed value by field, nil = missing; before sealing; of a form that weighs them
-	private                         []study.PrivateItem
-	rejected                        bool
+	answers                []byte // packed, of all records of the batch so far
+	from                   int    // where those of this one begin
+	ends                   []int  // where those of each draft end
+	missing, findings, key []byte
+	values                 [][]byte // packed value by field, nil = missing; before sealing; of a form that weighs them
+	private                []study.PrivateItem
+	rejected               bool
 }
 
 // mapForm builds the record of one form from a row, or its rejections.
@@ -64,7 +67,7 @@ func (m *Mapper) ownOccurrence(f *formMap, row [][]byte, at *place, out *Mapped)
 // begin makes the scratch ready for a record.
 func (m *Mapper) begin() {
 	r := &m.record
-	r.answers, r.missing, r.findings = r.answers[:0], r.missing[:0], r.findings[:0]
+	r.answers, r.missing, r.findings = r.answers[:r.from], r.missing[:0], r.findings[:0]
 	r.values, r.private, r.rejected = r.values[:0], r.private[:0], false
 }
 
@@ -77,19 +80,28 @@ func (r *record) copy(form *formMap, i int, row [][]byte) int {
 		if f.plain == noPlain || f.pick.index == absent {
 			break
 		}
-		value := row[f.pick.index]
-		packed := value
-		if !f.stands(value) {
-			if len(value) > 0 || f.field.Required || i == form.repeats {
-				break
-			}
-			packed, value = missing, nil
+		cell := row[f.pick.index]
+		if len(cell) == 0 && (f.field.Required || i == form.repeats) {
+			break
+		}
+		packed, short := f.glance(cell)
+		if !short && !f.stands(cell) {
+			break
 		}
 		if i > 0 {
 			answers = append(answers, study.FieldSeparator)
 		}
-		answers = append(answers, packed...)
+		at := len(answers)
+		if short {
+			answers = packed.append(answers)
+		} else {
+			answers = append(answers, cell...)
+		}
 		if form.weighed {
+			value := answers[at:len(answers):len(answers)]
+			if len(cell) == 0 {
+				value = nil
+			}
 			values = append(values, value)
 		}
 	}
@@ -97,11 +109,8 @@ func (r *record) copy(form *formMap, i int, row [][]byte) int {
 	return i
 }
 
-var missing = []byte(study.MissingMark)
-
 // empty packs that none of n fields has a value.
 func (r *record) empty(n int) {
-	r.answers, r.values = r.answers[:0], r.values[:0]
 	for i := range n {
 		if i > 0 {
 			r.answers = append(r.answers, study.FieldSeparator)
@@ -127,7 +136,9 @@ func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Map
 	d.Form, d.Occurrence, d.Visit.Type = f.index, occurrence, -1
 	d.Modified, d.Entered, d.Withdrawn, d.Consented = t.modified, t.entered, t.withdrawn, study.NoDate
 	d.Status, d.StatusOn, d.Change, d.Removed = t.status, t.statusOn, t.change, t.removed
-	d.Answers, d.Missing, d.Findings = m.shelf.keep(r.answers), m.texts.intern(r.missing), m.texts.intern(r.findings)
+	d.Missing, d.Findings = m.texts.intern(r.missing), m.texts.intern(r.findings)
+	r.from = len(r.answers)
+	r.ends = append(r.ends, r.from)
 	if !f.form.Log {
 		d.Visit = t.visit
 		r.seal(study.PrivateReason, t.reason)
@@ -146,6 +157,16 @@ func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Map
 	if m.keepRaw || f.pivot != nil { // of a long table the rows may be gone when door 1 refuses them
 		d.Raw = at.keep()
 	}
+}
+
+// hand gives the drafts made since it was called last their answers, which share
+// one text.
+func (r *record) hand(out *Mapped) {
+	drafts, text, from := out.Drafts[len(out.Drafts)-len(r.ends):], string(r.answers[:r.from]), 0
+	for i, to := range r.ends {
+		drafts[i].Answers, from = text[from:to], to
+	}
+	r.answers, r.from, r.ends = r.answers[:0], 0, r.ends[:0]
 }
 
 // factsOf is what the record tells of the participant: exact dates of events,

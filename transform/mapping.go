@@ -28,7 +28,6 @@ type Mapper struct {
 	visit     *visitName // found last
 	modified  instant    // read last: rows of one visit mostly share it
 	texts     texts
-	shelf     shelf
 	checker   checker
 	record    record
 	gathering gathering
@@ -323,12 +322,14 @@ func (m *Mapper) Map(rows *Rows, out *Mapped) {
 		}
 		m.mapRow(rows.Row(i), &at, out)
 	}
+	m.record.hand(out)
 }
 
 // Finish appends the records whose rows were still being gathered. It comes after
 // the last batch of an object.
 func (m *Mapper) Finish(out *Mapped) {
 	m.flush(out)
+	m.record.hand(out)
 	m.gathering = gathering{most: m.gathering.most}
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -324,23 +323,6 @@ func (t texts) intern(b []byte) string {
 	s := string(b)
 	t[s] = s
 	return s
-}
-
-// shelf keeps texts of their own in few allocations: they share blocks of
-// shelfBlock bytes, and a block lives as long as one of its texts does.
-type shelf struct{ block strings.Builder }
-
-const shelfBlock = 16 << 10
-
-// keep returns b as a string.
-func (s *shelf) keep(b []byte) string {
-	if s.block.Cap()-s.block.Len() < len(b) {
-		s.block.Reset()
-		s.block.Grow(max(shelfBlock, len(b)))
-	}
-	from := s.block.Len()
-	s.block.Write(b) // within its capacity: what stands there does not move
-	return s.block.String()[from:]
 }
 
 // isCode reports whether text is short and plain enough to stand in the research

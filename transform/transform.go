@@ -34,7 +34,7 @@ type Rows struct {
 	Unasked []string // columns without a place in Columns that rows up to here had, sorted; of formats whose rows have no fixed columns
 	Dialect string   // what was found out about the object's writing, such as its encoding; "" = nothing
 	First   int64    // ordinal of the first row, from 1; broken rows count too
-	Cells   [][]byte // row-major, len(Columns) a row; nil = absent
+	Cells   [][]byte // row-major, len(Columns) a row; nil = absent; others may stand behind one in its memory, so none is appended to
 	Lines   []int64  // per row: line where it starts, from 1; the row's number in formats without lines
 	Raw     [][]byte // per row: its bytes as landed, without the line end
 	Broken  []Broken // rows among these that could not be split, in order; their cells are nil

@@ -66,6 +66,7 @@ type reading struct{ packed, invalid, finding string }
 type codeList struct {
 	codes []string
 	index map[string]int // nil: few
+	short shortCodes
 }
 
 const fewCodes = 8
@@ -74,6 +75,7 @@ func newCodeList(choices []study.ChoiceItem) (l codeList) {
 	for _, c := range choices {
 		l.codes = append(l.codes, c.Code)
 	}
+	l.short = newShortCodes(l.codes)
 	if len(l.codes) > fewCodes {
 		l.index = make(map[string]int, len(l.codes))
 		for i, c := range l.codes {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"strings"
 
 	"longitude/transform"
 )
@@ -129,19 +130,19 @@ func (d *decoder) fill() error {
 	d.pos = 0
 	n, eof, err := readFull(d.r, d.buf[d.end:])
 	d.end, d.eof = d.end+n, eof
-	copy(d.buf[d.end:d.end+pad], padding)
+	copy(d.buf[d.end:d.end+block], padding)
 	return err
 }
 
-// padding stands behind what is read, so that eight bytes can be tested at once
-// to its very end. None of it is special.
-const (
-	padding = "\xff\xff\xff\xff\xff\xff\xff\xff"
-	pad     = len(padding)
-)
+// block is how many bytes are tested at once.
+const block = 64
+
+// padding stands behind what is read, so that whole blocks can be tested to its
+// very end. None of it is special.
+var padding = strings.Repeat("\xff", block)
 
 // room makes a buffer of n bytes and its padding.
-func room(n int) []byte { return make([]byte, n, n+pad) }
+func room(n int) []byte { return make([]byte, n, n+block) }
 
 // readFull reads until b is full or r ends. Unlike io.ReadFull it keeps apart
 // the end of r and an r that says it was cut short.
@@ -215,24 +216,24 @@ func (d *decoder) split(row *split) {
 		d.splitEscaped(row)
 		return
 	}
-	cell, cells := cell{start: d.pos}, d.rows.Cells
-	b, end, word, quote, delimiter, columns := d.buf[:d.end+pad], d.end, d.pos, d.quote, d.delimiter, d.columns
+	cell, cells, left := cell{start: d.pos}, d.rows.Cells, d.columns
+	b, end, word, quote, delimiter := d.buf[:d.end+block], d.end, d.pos, d.quote, d.delimiter
 	for found := specials(b, word, d.quotes, d.delimiters); ; {
-		for found == 0 && word+8 < end {
-			word += 8
+		for found == 0 && word+block < end {
+			word += block
 			found = specials(b, word, d.quotes, d.delimiters)
 		}
 		i, c := end, byte('\n') // which ends a last row without a line end
 		if found != 0 {
-			i = word + bits.TrailingZeros64(found)>>3
+			i = word + bits.TrailingZeros64(found)
 			c = b[i]
 			found &= found - 1
 		} else if !d.eof {
 			return
 		}
-		if c == delimiter && !cell.quoted && row.cells < columns { // as almost always
-			cells = append(cells, b[cell.start:i:i])
-			row.cells++
+		if c == delimiter && !cell.quoted && left > 0 { // as almost always
+			cells = append(cells, b[cell.start:i])
+			left--
 			cell.start = i + 1
 			continue
 		}
@@ -248,19 +249,20 @@ func (d *decoder) split(row *split) {
 			row.control(c)
 			continue
 		}
-		text := b[cell.start:i:i]
+		text := b[cell.start:i]
 		if cell.doubled || cell.quoted && cell.closed+1 != i {
 			text = d.unquote(row, cell, i)
 		} else if cell.quoted {
-			text = b[cell.start+1 : i-1 : i-1]
+			text = b[cell.start+1 : i-1]
 		}
-		if row.cells < columns {
+		if left > 0 {
 			cells = append(cells, text)
 		} else if len(text) > 0 {
 			row.more = true
 		}
-		row.cells++
+		left--
 		if c != delimiter {
+			row.cells = d.columns - left
 			d.endRow(row, cells, i)
 			return
 		}
@@ -361,12 +363,18 @@ const (
 	highs = 0x8080808080808080
 )
 
-// specials finds the control characters, quotes and delimiters among the eight
-// bytes of b at i: each leaves its high bit set. A byte plus 0x7f reaches the high
-// bit unless it is zero, plus 0x60 unless it is below 0x20, and neither carries
-// into the next byte (Warren, Hacker's Delight, 6-1).
-func specials(b []byte, i int, quotes, delimiters uint64) uint64 {
-	x := binary.LittleEndian.Uint64(b[i:])
-	q, e := x^quotes, x^delimiters
-	return ^(((q&lows + lows) | q) & ((e&lows + lows) | e) & ((x&lows + 0x60*ones) | x)) & highs
+// specials finds the control characters, quotes and delimiters in the block of b
+// at i: a bit for each byte, the first the lowest.
+func specials(b []byte, i int, quotes, delimiters uint64) (found uint64) {
+	text := (*[block]byte)(b[i:])
+	for at := 0; at < block; at += 8 {
+		x := binary.LittleEndian.Uint64(text[at:])
+		q, e := x^quotes, x^delimiters
+		// A byte plus 0x7f reaches the high bit unless it is zero, plus 0x60 unless it is
+		// below 0x20, and neither carries into the next byte (Warren, Hacker's Delight,
+		// 6-1). The product brings the high bits together in its upper byte.
+		high := ^(((q&lows + lows) | q) & ((e&lows + lows) | e) & ((x&lows + 0x60*ones) | x)) & highs
+		found |= high >> 7 * 0x0102040810204080 >> 56 << at
+	}
+	return found
 }
