@@ -44,5 +44,9 @@ END $$;
 
 GRANT SELECT, INSERT ON audit.person_version, audit.signature TO longitude_app;
 
+-- The checkpoint that was signed before this one, so that one that is gone shows.
+ALTER TABLE audit.checkpoint ADD COLUMN previous bigint;
+
 -- +goose Down
+ALTER TABLE audit.checkpoint DROP COLUMN previous;
 DROP TABLE audit.person_version, audit.signature;

@@ -122,7 +122,8 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Check that nothing of the log was changed, moved, left out or cut off", Args: cobra.NoArgs,
 		Long: `Computes everything again: the hash of each event, the tree, each signed root, the
-columns that events are found by, and the payloads. With --anchors also that the log
+columns that events are found by, the payloads, people and signatures, and whether the
+database still refuses to change any of it. With --anchors also that the log
 is the one that every anchor is of; with --deep also that versions and refusals are
 those that each batch recorded.
 
@@ -133,6 +134,7 @@ Exits 0 when the log is sound, 5 when it was tampered with, 3 when not all of it
 			if err != nil {
 				return err
 			}
+			a.inspecting = true
 			return a.withAudit(cmd, func(ctx context.Context, h *house) error {
 				p, err := h.auditPolicy(policy)
 				if err != nil {

@@ -86,6 +86,12 @@ func TestAuditor(t *testing.T) {
 	if _, said := x.run(study.ExitBlocked, "status"); !strings.Contains(said, "database.guard_missing") {
 		t.Errorf("without a guard: %s", said)
 	}
+	// Whoever has to find out what was done must still be able to look.
+	out, _ = x.run(study.ExitBlocked, "audit", "verify", "--output", "json")
+	x.must(json.Unmarshal([]byte(out), &report))
+	if len(report.Findings) != 2 || report.Findings[1].Kind != audit.KindGuard {
+		t.Errorf("without a guard is found %+v", report.Findings)
+	}
 }
 
 // exec does with the owner's rights what no command does.
@@ -141,5 +147,8 @@ func (x *trial) certifiedCopy(policy string) {
 		x.run(study.ExitBlocked, "audit", "check", dir, "--policy", policy)
 		x.must(os.WriteFile(file, text, 0o600))
 	}
+	x.write("copy/proofs/more.html", "events that never were")
+	x.run(study.ExitBlocked, "audit", "check", dir, "--policy", policy)
+	x.must(os.Remove(x.path("copy/proofs/more.html")))
 	x.answer(study.ExitOK, &copied, "audit", "check", dir, "--policy", policy)
 }

@@ -27,8 +27,10 @@ type app struct {
 	output   string // table | json | csv
 	quiet    bool
 	prepared bool // the command line is understood: what fails now is the work
-	level    slog.LevelVar
-	log      *slog.Logger
+
+	inspecting bool // a database without its guards is looked at, too
+	level      slog.LevelVar
+	log        *slog.Logger
 }
 
 // run executes one command line and returns its exit code.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"strconv"
 	"time"
 
@@ -80,8 +81,11 @@ func ParseLeaf(leaf []byte) (e Event, ok bool) {
 	dec := json.NewDecoder(bytes.NewReader(leaf))
 	dec.DisallowUnknownFields()
 	dec.UseNumber()
-	if dec.Decode(&e) != nil || dec.More() || e.Format != "" && e.Format != Format {
+	if dec.Decode(&e) != nil || e.Format != "" && e.Format != Format {
 		return Event{}, false
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return Event{}, false // more behind it, if only a bracket
 	}
 	return e, true
 }

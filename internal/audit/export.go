@@ -12,6 +12,7 @@ import (
 	"hash"
 	"html/template"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -178,12 +179,28 @@ func CheckExport(dir string, policy Policy) (ExportReport, error) {
 	if plain, err := os.ReadFile(filepath.Join(dir, exportSums)); err != nil || !bytes.Equal(plain, sums) {
 		return ExportReport{}, falseCopy(exportSums)
 	}
+	listed := map[string]bool{exportSums: true, exportSigned: true}
 	for line := range strings.Lines(string(sums)) {
-		if sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  "); !ok || !filepath.IsLocal(name) || !hasDigest(filepath.Join(dir, filepath.FromSlash(name)), sum) {
+		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		if !ok || !filepath.IsLocal(name) || !hasDigest(filepath.Join(dir, filepath.FromSlash(name)), sum) {
 			return ExportReport{}, falseCopy(name)
 		}
+		listed[name] = true
+	}
+	if unlisted(dir, listed) {
+		return ExportReport{}, falseCopy("one that is not listed")
 	}
 	return checkEvents(dir, policy)
+}
+
+// unlisted reports whether a file was put into a copy.
+func unlisted(dir string, listed map[string]bool) bool {
+	return fs.WalkDir(os.DirFS(dir), ".", func(name string, f fs.DirEntry, err error) error {
+		if err != nil || !f.IsDir() && !listed[name] {
+			return fs.ErrExist
+		}
+		return nil
+	}) != nil
 }
 
 func checkEvents(dir string, policy Policy) (r ExportReport, err error) {
@@ -237,7 +254,7 @@ func hasDigest(file, sum string) bool {
 }
 
 func falseCopy(name string) error {
-	return &study.Error{Code: "audit.export_changed", Op: "a file of the copy is missing or not as signed: " + name, Exit: study.ExitBlocked,
+	return &study.Error{Code: "audit.export_changed", Op: "a file of the copy is missing, not as signed, or not part of it: " + name, Exit: study.ExitBlocked,
 		Hint: "the copy was changed after it was made; ask for a new one"}
 }
 

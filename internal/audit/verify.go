@@ -26,6 +26,8 @@ const (
 	KindTail         = "tail_missing"     // a checkpoint was signed of more than is there
 	KindNoCheckpoint = "tail_unsigned"    // places that no checkpoint covers
 	KindUnsealed     = "unsealed"         // an event has no place, and does not wait for one
+	KindCheckpoint   = "checkpoint_missing"
+	KindGuard        = "guard_missing" // what keeps the log from being changed is not there
 	KindPayload      = "payload_changed"
 	KindPayloadGone  = "payload_missing" // and no event says that it was redacted
 	KindRolledBack   = "anchor_ahead"    // an anchor is of a longer log: it was cut or restored from before
@@ -33,7 +35,10 @@ const (
 	KindAnchor       = "anchor_false"    // an anchor is not signed by the log
 	KindBatch        = "batch_changed"   // what a batch recorded is not what its event says
 	KindBatchGone    = "batch_missing"
-	KindBatchExtra   = "batch_unrecorded" // a batch that no event tells of
+	KindBatchExtra   = "batch_unrecorded"  // a batch that no event tells of
+	KindSignature    = "signature_changed" // a signature is gone, or not what its event says
+	KindPerson       = "person_changed"    // a person is gone, or not what an event says they may do
+	KindUnrecorded   = "unrecorded"        // a signature, a person or a publication that no event tells of
 )
 
 // Finding is one thing that is wrong, with its place.
@@ -104,11 +109,15 @@ type Verifier struct {
 	Report Report
 
 	policy  Policy
-	anchors []Checkpoint // ascending
+	anchors []Checkpoint // ascending, without their notes
 	size    int64
 	peaks   []Hash
 	broken  bool  // the tree cannot be right from here on: said once
 	sound   int64 // size up to which a signed root was met
+
+	formatted bool  // events say what they are from here on
+	last      int64 // size of the newest stored checkpoint so far
+	lost      int64 // size of the first anchor whose checkpoint is not stored; 0 = none
 }
 
 // NewVerifier begins a verification against a policy and the anchors that are known.
@@ -120,7 +129,7 @@ func NewVerifier(policy Policy, anchors []Anchor) *Verifier {
 			v.Report.Add(KindAnchor, a.Size, 0, "the anchor of size "+strconv.FormatInt(a.Size, 10)+" is not signed by this log")
 			continue
 		}
-		v.anchors = append(v.anchors, c)
+		v.anchors = append(v.anchors, Checkpoint{Size: c.Size, Root: c.Root})
 	}
 	slices.SortFunc(v.anchors, func(a, b Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
 	v.Report.Anchors = int64(len(v.anchors))
@@ -195,10 +204,11 @@ func (v *Verifier) event(r *Row) (Event, bool) {
 		return Event{}, false
 	}
 	e, ok := ParseLeaf(r.Leaf)
-	if !ok {
+	if !ok || v.formatted && e.Format == "" { // who leaves the format out has fewer columns compared
 		v.Report.Add(KindFormat, r.Index, r.Event, "the bytes of the event cannot be read")
 		return e, false
 	}
+	v.formatted = v.formatted || e.Format != ""
 	if column := differs(&e, &r.Columns); column != "" {
 		v.Report.Add(KindColumn, r.Index, r.Event, "the column "+column+" is not what the event says")
 	}
@@ -237,9 +247,14 @@ func differs(leaf, columns *Event) string {
 }
 
 // Checkpoint checks a stored checkpoint when its size is reached: its signature, its
-// columns, its root.
-func (v *Verifier) Checkpoint(c Checkpoint) {
+// columns, its root. after is the size of the one that was signed before it, -1 when
+// that was not noted yet.
+func (v *Verifier) Checkpoint(c Checkpoint, after int64) {
 	v.Report.Checkpoints++
+	if after >= 0 && after != v.last {
+		v.Report.Add(KindCheckpoint, after-1, 0, "the checkpoint of size "+strconv.FormatInt(after, 10)+" is gone")
+	}
+	v.last = c.Size
 	signed, err := v.policy.Open(c.Note)
 	if err != nil || signed.Size != c.Size || signed.Root != c.Root {
 		v.Report.Add(KindForged, c.Size-1, 0, "the checkpoint of size "+strconv.FormatInt(c.Size, 10)+" is not what this log signed")
@@ -267,6 +282,9 @@ func (v *Verifier) Anchors() {
 		if v.anchors[0].Size == v.size {
 			v.meet(v.anchors[0], KindRewritten, "anchored")
 		}
+		if v.lost == 0 && v.last != v.anchors[0].Size {
+			v.lost = v.anchors[0].Size
+		}
 		v.anchors = v.anchors[1:]
 	}
 }
@@ -288,5 +306,8 @@ func (v *Verifier) Finish(last, nodes int64) {
 	}
 	if len(v.anchors) > 0 {
 		v.Report.Add(KindRolledBack, v.size, 0, "an anchor of size "+strconv.FormatInt(v.anchors[len(v.anchors)-1].Size, 10)+" exists, and the log ends here")
+	}
+	if v.lost > 0 {
+		v.Report.Add(KindCheckpoint, v.lost-1, 0, "the checkpoint of size "+strconv.FormatInt(v.lost, 10)+" is gone, and an anchor says that it was signed")
 	}
 }

@@ -89,7 +89,7 @@ func parseKeyFile(file []byte) (keyFile, error) {
 	var f keyFile
 	d := json.NewDecoder(bytes.NewReader(file))
 	d.DisallowUnknownFields()
-	if d.Decode(&f) != nil || d.More() || f.Format != keyFormat || !idForm.MatchString(f.ID) {
+	if d.Decode(&f) != nil || f.Format != keyFormat || !idForm.MatchString(f.ID) {
 		return keyFile{}, &study.Error{Code: "people.key_file", Op: "the file is no key of a person", Exit: study.ExitUsage,
 			Hint: "name the file that `longitude person add` wrote"}
 	}

@@ -97,7 +97,10 @@ func (s *Store) Redact(ctx context.Context, target int64, actor, reason string) 
 		_, err := tx.Exec(ctx, `SELECT audit.redact($1)`, target)
 		return err
 	})
-	return fault("redact the payload", err)
+	if err != nil {
+		return fault("redact the payload", err)
+	}
+	return s.sealed(ctx)
 }
 
 func nullID(id int64) *int64 {

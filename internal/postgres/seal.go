@@ -94,7 +94,7 @@ func sealSome(ctx context.Context, tx pgx.Tx, signer *audit.Signer) (audit.Check
 	if err := stored.send(ctx, tx, "audit.node", "idx, hash"); err != nil {
 		return last, 0, err
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO audit.checkpoint (size, root, note) VALUES ($1, $2, $3)`, next.Size, next.Root[:], next.Note); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO audit.checkpoint (size, root, note, previous) VALUES ($1, $2, $3, $4)`, next.Size, next.Root[:], next.Note, last.Size); err != nil {
 		return last, 0, err
 	}
 	_, err = tx.Exec(ctx, `DELETE FROM jobs.unsealed WHERE event_id = ANY($1)`, events)

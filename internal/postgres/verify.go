@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +17,8 @@ const verifyChunk = 1000
 
 // VerifyAudit checks the whole log as it is at one moment: every event, place, node,
 // checkpoint and payload, and the anchors. deep also computes the roots of batches
-// again from the versions and refusals that are stored.
+// again from the versions and refusals that are stored. That the database does not
+// protect the log is a finding, too.
 func (s *Store) VerifyAudit(ctx context.Context, policy audit.Policy, anchors []audit.Anchor, deep bool) (*audit.Report, error) {
 	tx, err := s.app.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
@@ -24,7 +26,17 @@ func (s *Store) VerifyAudit(ctx context.Context, policy audit.Policy, anchors []
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	r, err := verifyAudit(ctx, tx, policy, anchors, deep)
-	return r, fault("verify the audit log", err)
+	if err != nil {
+		return nil, fault("verify the audit log", err)
+	}
+	var guard *study.Error
+	switch err := s.Guarded(ctx); {
+	case errors.As(err, &guard) && guard.Exit == study.ExitBlocked:
+		r.Add(audit.KindGuard, -1, 0, guard.Op)
+	case err != nil:
+		return nil, err
+	}
+	return r, nil
 }
 
 func verifyAudit(ctx context.Context, tx pgx.Tx, policy audit.Policy, anchors []audit.Anchor, deep bool) (_ *audit.Report, err error) {
@@ -63,31 +75,58 @@ func (v *verification) chunk(ctx context.Context) (more bool, err error) {
 	}
 	for i := range places {
 		p := &places[i]
-		if p.Payload == nil && bytes.Contains(p.Leaf, []byte(`"commitment":"`)) {
-			if err := v.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM audit.event JOIN audit.seal USING (event_id) WHERE action = 'audit.redacted' AND object = $1)`,
-				audit.RedactionOf(p.Event)).Scan(&p.Redacted); err != nil {
-				return false, err
-			}
+		if err := v.payload(ctx, p); err != nil {
+			return false, err
 		}
 		e, ok := v.v.Row(p, func(number int64) ([]byte, bool) { h, there := nodes[number]; return h, there })
 		for len(checkpoints) > 0 && checkpoints[0].Size <= p.Index+1 {
-			v.v.Checkpoint(checkpoints[0])
+			v.v.Checkpoint(checkpoints[0].Checkpoint, checkpoints[0].after)
 			checkpoints = checkpoints[1:]
 		}
 		v.v.Anchors()
-		if v.deep && ok && e.Action == audit.BatchRecorded {
-			if err := v.batch(ctx, p.Index, &e); err != nil {
-				return false, err
-			}
+		p.Payload = nil
+		if !ok {
+			continue
+		}
+		if err := v.told(ctx, p.Index, &e); err != nil {
+			return false, err
 		}
 	}
 	return true, nil
 }
 
+// told compares what an event tells of with what is stored of it.
+func (v *verification) told(ctx context.Context, index int64, e *audit.Event) error {
+	switch {
+	case e.Action == audit.BatchRecorded && v.deep:
+		return v.batch(ctx, index, e)
+	case e.Action == audit.SignatureGiven:
+		return v.signature(ctx, index, e)
+	case e.Action == audit.AccessGranted || e.Action == audit.AccessRevoked:
+		return v.person(ctx, index, e)
+	}
+	return nil
+}
+
+// payload reads the payload of an event, or else whether an event says that it was
+// redacted. It is read alone: a thousand of them may not fit into memory.
+func (v *verification) payload(ctx context.Context, p *audit.Row) error {
+	if p.Payload != nil { // there is one
+		return v.tx.QueryRow(ctx, `SELECT salt, payload FROM audit.payload WHERE event_id = $1`, p.Event).Scan(&p.Salt, &p.Payload)
+	}
+	if !bytes.Contains(p.Leaf, []byte(`"commitment":"`)) {
+		return nil
+	}
+	return v.tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM audit.event e WHERE action = 'audit.redacted' AND object = $1
+		  AND (EXISTS (SELECT FROM audit.seal s WHERE s.event_id = e.event_id) OR EXISTS (SELECT FROM jobs.unsealed u WHERE u.event_id = e.event_id)))`,
+		audit.RedactionOf(p.Event)).Scan(&p.Redacted)
+}
+
 func (v *verification) places(ctx context.Context) ([]audit.Row, error) {
 	rows, err := v.tx.Query(ctx, `
 		SELECT s.leaf_index, s.event_id, s.leaf_hash, e.leaf, e.recorded_at, e.action, e.actor, e.object, coalesce(e.run_id, 0),
-		  e.study, e.outcome, e.authority, e.reason, e.software, p.salt, p.payload
+		  e.study, e.outcome, e.authority, e.reason, e.software, p.event_id IS NOT NULL
 		FROM audit.seal s LEFT JOIN audit.event e USING (event_id) LEFT JOIN audit.payload p USING (event_id)
 		WHERE s.leaf_index >= $1 ORDER BY s.leaf_index LIMIT $2`, v.v.Next(), verifyChunk)
 	if err != nil {
@@ -97,12 +136,16 @@ func (v *verification) places(ctx context.Context) ([]audit.Row, error) {
 		var at *time.Time
 		var action, actor, object, studyName, outcome, authority, reason, software *string
 		var run *int64
+		var payload bool
 		err = row.Scan(&r.Index, &r.Event, &r.LeafHash, &r.Leaf, &at, &action, &actor, &object, &run,
-			&studyName, &outcome, &authority, &reason, &software, &r.Salt, &r.Payload)
+			&studyName, &outcome, &authority, &reason, &software, &payload)
 		r.Columns = audit.Event{ID: r.Event, At: audit.Time(orZero(at)), Action: audit.Action(orEmpty(action)), Actor: orEmpty(actor), Object: orEmpty(object),
 			Study: orEmpty(studyName), Outcome: orEmpty(outcome), Authority: orEmpty(authority), Reason: orEmpty(reason), Software: orEmpty(software)}
 		if run != nil {
 			r.Columns.Run = *run
+		}
+		if payload {
+			r.Payload = []byte{}
 		}
 		return r, err
 	})
@@ -125,15 +168,22 @@ func (v *verification) nodes(ctx context.Context, from, to int64) (map[int64][]b
 	return out, rows.Err()
 }
 
+// storedCheckpoint is a checkpoint with the size of the one before it, -1 when that
+// was not noted yet.
+type storedCheckpoint struct {
+	audit.Checkpoint
+	after int64
+}
+
 // checkpoints are those of more than from leaves, up to to.
-func (v *verification) checkpoints(ctx context.Context, from, to int64) ([]audit.Checkpoint, error) {
-	rows, err := v.tx.Query(ctx, `SELECT size, root, note FROM audit.checkpoint WHERE size > $1 AND size <= $2 ORDER BY size`, from, to)
+func (v *verification) checkpoints(ctx context.Context, from, to int64) ([]storedCheckpoint, error) {
+	rows, err := v.tx.Query(ctx, `SELECT size, root, note, coalesce(previous, -1) FROM audit.checkpoint WHERE size > $1 AND size <= $2 ORDER BY size`, from, to)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c audit.Checkpoint, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c storedCheckpoint, err error) {
 		var root []byte
-		if err := row.Scan(&c.Size, &root, &c.Note); err != nil {
+		if err := row.Scan(&c.Size, &root, &c.Note, &c.after); err != nil {
 			return c, err
 		}
 		copy(c.Root[:], root) // a root of another length is not what was signed
@@ -153,7 +203,10 @@ func (v *verification) end(ctx context.Context) error {
 		v.v.Report.Add(audit.KindForged, -1, 0, "there is a checkpoint of nothing")
 	}
 	v.v.Finish(last, nodes)
-	if err := v.unsealed(ctx); err != nil || !v.deep {
+	if err := v.unsealed(ctx); err != nil {
+		return err
+	}
+	if err := v.unrecorded(ctx); err != nil || !v.deep {
 		return err
 	}
 	rows, err := v.tx.Query(ctx, `
