@@ -14,13 +14,17 @@ type Merkle struct {
 	Salt   []byte
 	Leaves int64
 
-	peaks []peak
-	buf   []byte
+	peaks   []peak
+	buf     []byte
+	watched Digest // zero = none
+	index   int64  // of the watched leaf, from 0
+	path    []Digest
 }
 
 type peak struct {
 	level int
 	hash  Digest
+	above bool // the watched leaf is below it
 }
 
 // Add appends one leaf: SHA-256(0x00 ‖ salt ‖ data).
@@ -34,13 +38,39 @@ func (m *Merkle) Hash(data []byte) Digest {
 
 // AddHash appends one leaf by its hash.
 func (m *Merkle) AddHash(leaf Digest) {
-	p := peak{0, leaf}
+	p := peak{hash: leaf, above: leaf == m.watched && !m.watched.IsZero()}
+	if p.above {
+		m.index = m.Leaves
+	}
 	for n := len(m.peaks); n > 0 && m.peaks[n-1].level == p.level; n = len(m.peaks) {
-		p = peak{p.level + 1, merkleNode(m.peaks[n-1].hash, p.hash)}
+		p, m.path = join(m.peaks[n-1], p, m.path)
 		m.peaks = m.peaks[:n-1]
 	}
 	m.peaks = append(m.peaks, p)
 	m.Leaves++
+}
+
+// join makes one peak of two, and adds to the path of the watched leaf the one of
+// them that it is not below.
+func join(left, right peak, path []Digest) (peak, []Digest) {
+	switch {
+	case left.above:
+		path = append(path, right.hash)
+	case right.above:
+		path = append(path, left.hash)
+	}
+	return peak{right.level + 1, merkleNode(left.hash, right.hash), left.above || right.above}, path
+}
+
+// Watch has the path of the leaf of this hash kept. It is told before the leaf comes.
+func (m *Merkle) Watch(leaf Digest) { m.watched = leaf }
+
+// Path proves the watched leaf against the root of all leaves so far (RFC 6962,
+// section 2.1.1): its place and the nodes beside its way up. ok is false when it
+// has not come.
+func (m *Merkle) Path() (index int64, path []Digest, ok bool) {
+	top, path := m.fold(m.path[:len(m.path):len(m.path)])
+	return m.index, path, top.above
 }
 
 func merkleNode(left, right Digest) Digest {
@@ -53,14 +83,20 @@ func merkleNode(left, right Digest) Digest {
 
 // Root is the Merkle tree hash of all leaves so far; of none, SHA-256 of nothing.
 func (m *Merkle) Root() Digest {
+	top, _ := m.fold(nil)
+	return top.hash
+}
+
+// fold joins the peaks, the smallest first.
+func (m *Merkle) fold(path []Digest) (peak, []Digest) {
 	if len(m.peaks) == 0 {
-		return sha256.Sum256(nil)
+		return peak{hash: sha256.Sum256(nil)}, path
 	}
-	h := m.peaks[len(m.peaks)-1].hash
+	top := m.peaks[len(m.peaks)-1]
 	for i := len(m.peaks) - 2; i >= 0; i-- {
-		h = merkleNode(m.peaks[i].hash, h)
+		top, path = join(m.peaks[i], top, path)
 	}
-	return h
+	return top, path
 }
 
 // BatchTree is the tree over everything that a batch changed or refused, as it can
@@ -92,6 +128,17 @@ func (t *BatchTree) Version(v *RecordVersion, form Digest) {
 	}
 	t.held = append(t.held, leaf)
 }
+
+// Watch has the path of a version's leaf kept; it is told before that participant
+// comes. It answers the hash of the leaf.
+func (t *BatchTree) Watch(v *RecordVersion, form Digest) Digest {
+	leaf := t.tree.Hash(versionLeaf(v, form))
+	t.tree.Watch(leaf)
+	return leaf
+}
+
+// Path is Merkle.Path, of a tree that is closed.
+func (t *BatchTree) Path() (index int64, path []Digest, ok bool) { return t.tree.Path() }
 
 // Refused adds what was put into quarantine: the digest of the thing and its row.
 // The same thing of the same row is one.

@@ -131,7 +131,7 @@ func (r *realStudy) ids(sources map[string]bool) map[string]string {
 	r.must(err)
 	intake, err := deid.NewIntake(s, &h.cfg.Sources[0].Source, h.ring, rand.Reader)
 	r.must(err)
-	recipient, err := deid.NewRecipient(s, series, h.ring)
+	recipient, err := deid.NewRecipient(s, postgres.FirstSeries, h.ring)
 	r.must(err)
 	out := map[string]string{}
 	for source := range sources {
@@ -224,6 +224,8 @@ func (rel *released) cell(a arrow.Array, i int) any {
 		return a.Value(i)
 	case *array.Boolean:
 		return a.Value(i)
+	case *array.Decimal128:
+		return a.ValueStr(i)
 	case *array.Date32:
 		return a.Value(i).ToTime().Format(time.DateOnly)
 	}

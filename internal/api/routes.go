@@ -30,6 +30,7 @@ func (rt routes) register(a huma.API) {
 	huma.Register(a, get("/studies/{study}/summary", "get-study-summary", "Enrolment, visits, deviations and quarantine of a study"), rt.summary)
 	huma.Register(a, get("/studies/{study}/participants", "list-participants", "Participants at a glance, the newest first"), rt.participants)
 	huma.Register(a, get("/studies/{study}/participants/{code}/timeline", "get-timeline", "Visits of a participant against their windows"), rt.timeline)
+	huma.Register(a, get("/studies/{study}/participants/{code}/history", "get-history", "What became of a participant's records, field by field"), rt.history)
 	huma.Register(a, get("/quarantine", "list-quarantine", "Rejected rows, newest first"), rt.quarantine)
 	huma.Register(a, get("/quarantine/{id}", "get-quarantined", "One rejected row: where it is and what its rule means, never what it says"), rt.quarantinedRow)
 	huma.Register(a, get("/deviations", "list-deviations", "Departures from the protocol, newest first"), rt.deviations)
@@ -202,6 +203,17 @@ func (rt routes) timeline(ctx context.Context, in *struct {
 }) (*reply[status.Timeline], error) {
 	t, err := rt.Reads.Timeline(ctx, in.Study, in.Code)
 	return answer(rt, t, err)
+}
+
+func (rt routes) history(ctx context.Context, in *struct {
+	Study string `path:"study" maxLength:"200"`
+	Code  string `path:"code" maxLength:"200" doc:"Participant code"`
+	Form  string `query:"form" maxLength:"200" doc:"Only this form"`
+	Field string `query:"field" maxLength:"200" doc:"Only this field"`
+	Visit string `query:"visit" maxLength:"200" doc:"Only this visit, by type or number"`
+}) (*reply[status.RecordHistory], error) {
+	h, err := rt.Reads.RecordHistory(ctx, in.Study, in.Code, status.HistoryFilter{Form: in.Form, Field: in.Field, Visit: in.Visit})
+	return answer(rt, h, err)
 }
 
 // QuarantineQuery narrows the list of rejected rows.

@@ -22,6 +22,9 @@ const (
 	DecisionLock        Action = "decision.lock"         // data were locked
 	DecisionUnlock      Action = "decision.unlock"       // a lock was lifted
 	DecisionAcceptShape Action = "decision.accept_shape" // a person let a new shape of a source in
+	DecisionLink        Action = "decision.link"         // two participants were said to be one person
+	DecisionUnlink      Action = "decision.unlink"       // a link was taken back
+	DecisionWithdraw    Action = "decision.withdraw"     // a participant withdrew
 	DecisionDistinct    Action = "decision.distinct"     // two identifiers were said to be two people
 
 	ReleasePlanned   Action = "release.planned"   // what a release is built from was pinned
@@ -36,8 +39,24 @@ const (
 	AccessLogin   Action = "access.login"   // somebody proved who they are
 
 	IdentityUnsealed Action = "identity.unsealed" // a sealed identity was opened
-	KeyCreated       Action = "key.created"       // a key came into use
-	KeyRotated       Action = "key.rotated"       // a key was replaced
+	RecordViewed     Action = "record.viewed"     // somebody looked at a row as it was landed, or at sealed words of a record
+
+	VaultRequested  Action = "vault.requested"   // somebody asked to open or to erase identities
+	VaultApproved   Action = "vault.approved"    // somebody else agreed
+	VaultDenied     Action = "vault.denied"      // somebody else refused
+	VaultExpired    Action = "vault.expired"     // nobody answered, or nobody ran it, in time
+	VaultStarted    Action = "vault.started"     // an erasure began; it can be taken up again
+	VaultExecuted   Action = "vault.executed"    // identities were opened, or are erased
+	VaultBrokeGlass Action = "vault.broke_glass" // identities may be opened without a second person
+	VaultReviewed   Action = "vault.reviewed"    // somebody else looked at that afterwards
+
+	KeyCreated   Action = "key.created"   // a key came into use
+	KeyRotated   Action = "key.rotated"   // a new version of a key came into use
+	KeyRewrapped Action = "key.rewrapped" // keys were wrapped again by a key encryption key; none changed
+	KeyResealed  Action = "key.resealed"  // what the vault holds was sealed again under the newest key
+
+	SeriesOpened  Action = "series.opened"  // a release series was opened: releases have new ids from now on
+	SeriesRevoked Action = "series.revoked" // a release series must not be used any more
 
 	AuditRedacted  Action = "audit.redacted"  // the payload of an event was deleted; its commitment stays
 	AuditReviewed  Action = "audit.reviewed"  // a review of this log was closed
@@ -48,9 +67,10 @@ const (
 var Actions = []Action{
 	AccessDenied, AccessGranted, AccessLogin, AccessRevoked, AuditRedacted, AuditReviewed, BatchRecorded,
 	ConfigApplied, ConfigPlanned, ConfigRecorded,
-	DecisionAcceptShape, DecisionDistinct, DecisionExplain, DecisionLock, DecisionUnlock, DecisionWaive,
-	ExportMade, IdentityUnsealed, KeyCreated, KeyRotated, ReleaseApproved, ReleasePlanned, ReleasePublished, ReleaseRetracted,
-	SchemaAccepted, SchemaMigrated, SignatureGiven, StudyJudged,
+	DecisionAcceptShape, DecisionDistinct, DecisionExplain, DecisionLink, DecisionLock, DecisionUnlink, DecisionUnlock, DecisionWaive, DecisionWithdraw,
+	ExportMade, IdentityUnsealed, KeyCreated, KeyResealed, KeyRewrapped, KeyRotated, RecordViewed, ReleaseApproved, ReleasePlanned, ReleasePublished, ReleaseRetracted,
+	SchemaAccepted, SchemaMigrated, SeriesOpened, SeriesRevoked, SignatureGiven, StudyJudged,
+	VaultApproved, VaultBrokeGlass, VaultDenied, VaultExecuted, VaultExpired, VaultRequested, VaultReviewed, VaultStarted,
 }
 
 // Known reports whether an action is in the vocabulary.

@@ -111,3 +111,13 @@ func CheckConsistency(path []Hash, older, newer Checkpoint) bool {
 
 // emptyRoot is the root of a tree without leaves: SHA-256 of nothing.
 var emptyRoot, _ = tlog.TreeHash(0, nil)
+
+// Included reports whether the path leads from a leaf to the root of a tree of so
+// many leaves. It is for the trees of batches, too.
+func Included(leaf study.Digest, index, leaves int64, path []study.Digest, root study.Digest) bool {
+	hashes := make(tlog.RecordProof, len(path))
+	for i, h := range path {
+		hashes[i] = tlog.Hash(h)
+	}
+	return index < leaves && tlog.CheckRecord(hashes, leaves, tlog.Hash(root), index, tlog.Hash(leaf)) == nil
+}

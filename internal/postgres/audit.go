@@ -84,6 +84,18 @@ func (s *Store) Refused(ctx context.Context, actor, studyName, object string, er
 	return errors.Join(err, s.Audit(ctx, audit.AccessDenied, cmp.Or(actor, "unknown"), studyName, object, audit.Denied, map[string]any{"code": refusal.Code}))
 }
 
+// Viewed records that a person is about to see originals, and for what reason. It
+// is sealed before it answers: who cannot be noted does not see them.
+func (s *Store) Viewed(ctx context.Context, actor, reason, studyName, object string, detail map[string]any) error {
+	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		return record(ctx, tx, event{Action: audit.RecordViewed, Actor: actor, Study: studyName, Object: object, Reason: reason, Detail: detail})
+	})
+	if err == nil && s.signer != nil {
+		_, _, err = s.Seal(ctx, s.signer)
+	}
+	return fault("record who looks at originals", err)
+}
+
 // Redact deletes the payload of an event, for a reason of the closed list: what got
 // into it by mistake. The event stays, and the log says who deleted what.
 func (s *Store) Redact(ctx context.Context, target int64, actor, reason string) error {

@@ -62,15 +62,34 @@ func (v *verification) batchRoot(ctx context.Context, batch int64, object []byte
 		root, n := tree.Close()
 		return root, n, v.noneOf(ctx, batch)
 	}
-	if err := v.shapes(ctx); err != nil {
+	if err := v.fill(ctx, batch, tree); err != nil {
 		return study.Digest{}, 0, err
+	}
+	root, n := tree.Close()
+	return root, n, nil
+}
+
+// fill adds what a batch changed and refused to its tree.
+func (v *verification) fill(ctx context.Context, batch int64, tree *study.BatchTree) error {
+	if err := v.versions(ctx, `WHERE batch_id = $1 ORDER BY participant_id`, []any{batch}, tree.Version); err != nil {
+		return err
+	}
+	return v.refusals(ctx, batch, tree)
+}
+
+// versions hands the versions that where chooses to each, with the digest of the
+// shape they are packed in. A version is valid until the next one.
+func (v *verification) versions(ctx context.Context, where string, args []any, each func(*study.RecordVersion, study.Digest)) error {
+	if err := v.shapes(ctx); err != nil {
+		return err
 	}
 	rows, err := v.tx.Query(ctx, `
 		SELECT participant_id, ordinal, visit_no, version, modified, entered, content_hash, op::text, occurrence, answers, missing, findings, shape_id, form_id
-		FROM research.record_version WHERE batch_id = $1 ORDER BY participant_id`, batch)
+		FROM research.record_version `+where, args...)
 	if err != nil {
-		return study.Digest{}, 0, err
+		return err
 	}
+	defer rows.Close()
 	for rows.Next() {
 		var modified *time.Time
 		var entered dbDate
@@ -82,19 +101,13 @@ func (v *verification) batchRoot(ctx context.Context, batch int64, object []byte
 		entered.date = study.NoDate
 		if err := rows.Scan(&r.Participant, &r.Ordinal, &version.Key.VisitNo, &version.Version, &modified, &entered, &r.Hash, &op,
 			&version.Key.Occurrence, &r.Answers, &missing, &findings, &shape.shape, &shape.form); err != nil {
-			rows.Close()
-			return study.Digest{}, 0, err
+			return err
 		}
 		r.Modified, r.Entered, r.Missing, r.Findings = orZero(modified), entered.date, orEmpty(missing), orEmpty(findings)
 		version.Late, r.Removed = op == "h", op == "d"
-		tree.Version(&version, v.forms[shape])
+		each(&version, v.forms[shape])
 	}
-	if err := rows.Err(); err != nil {
-		return study.Digest{}, 0, err
-	}
-	err = v.refusals(ctx, batch, tree)
-	root, n := tree.Close()
-	return root, n, err
+	return rows.Err()
 }
 
 // noneOf is nil: a batch that read nothing has neither versions nor refusals, and

@@ -3,7 +3,6 @@ package release
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"longitude/study"
@@ -195,7 +194,7 @@ func (b *Builder) happenedVisits(code string, j *study.Judgement, records []stud
 	})
 	for i := range b.visits {
 		b.visits[i].seq = int64(i + 1)
-		b.visits[i].id = code + "/" + strconv.Itoa(int(b.visits[i].No))
+		b.visits[i].id = VisitKey(code, b.visits[i].No)
 	}
 	b.tally.Visits += int64(len(b.visits))
 	return b.visits

@@ -296,7 +296,7 @@ func (b *Builder) addRecord(o owner, r *study.CurrentRecord, v *happened, seq in
 		}
 	}
 	l.int(seq)
-	l.text(o.Code + "/" + strconv.Itoa(int(r.Key.VisitNo)) + "/" + form.Name + "/" + r.Key.Occurrence)
+	l.text(RecordKey(o.Code, r.Key.VisitNo, form.Name, r.Key.Occurrence))
 	b.quality.record(r)
 	return b.addAnswers(l.batch, r)
 }

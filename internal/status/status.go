@@ -27,6 +27,7 @@ type Reads interface {
 	// NotFound.
 	Participants(ctx context.Context, f ParticipantFilter) ([]ParticipantItem, error)
 	Timeline(ctx context.Context, study, code string) (Timeline, error)
+	RecordHistory(ctx context.Context, study, code string, f HistoryFilter) (RecordHistory, error)
 	Quarantine(ctx context.Context, f QuarantineFilter) ([]QuarantineItem, error)
 	QuarantinedRow(ctx context.Context, id int64) (QuarantinedRow, error)
 	Deviations(ctx context.Context, f DeviationFilter) ([]DeviationItem, error)

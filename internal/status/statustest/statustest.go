@@ -84,6 +84,14 @@ func (s *Store) Timeline(_ context.Context, study, code string) (status.Timeline
 	return found(s.Timelines, study+"/"+code, s.Err)
 }
 
+// RecordHistory implements status.Reads: one correction of the form and field asked for.
+func (s *Store) RecordHistory(_ context.Context, study, code string, f status.HistoryFilter) (status.RecordHistory, error) {
+	t, err := found(s.Timelines, study+"/"+code, s.Err)
+	before, after := "44", "49"
+	return status.RecordHistory{Study: t.Study, Code: t.Code, Changes: []status.Change{{Form: f.Form, Field: f.Field, Visit: f.Visit, Version: 2, What: status.Corrected,
+		Before: &before, After: &after, Author: status.SealedWords, Batch: 2, Row: 7, Run: 2}}}, err
+}
+
 // Quarantine implements status.Reads.
 func (s *Store) Quarantine(_ context.Context, f status.QuarantineFilter) ([]status.QuarantineItem, error) {
 	return narrow(s.Rejected, f.Page, func(q status.QuarantineItem) (int64, bool) {

@@ -1,0 +1,202 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"longitude/internal/audit"
+	"longitude/internal/lineage"
+	"longitude/internal/status"
+	"longitude/study"
+)
+
+// corrected is a trial in which one reading was corrected between two releases.
+func corrected(t *testing.T) (x *trial, before, after *released) {
+	t.Helper()
+	x = newTrial(t, smallStudy)
+	x.drop("a.csv", smallHeader+person("P-1")+person("P-2"))
+	x.sync(study.ExitOK)
+	before = &released{t, strings.TrimPrefix(x.release().Publications[0].Location, "file://")}
+	x.drop("a.csv", smallHeader+person("P-1")+person("P-2")+strings.Replace(acuityRow("P-1", "BL", "01/03/2026", "OD", "49"), "2026-03-02T", "2026-03-09T", 1))
+	x.sync(study.ExitOK)
+	after = &released{t, strings.TrimPrefix(x.release().Publications[0].Location, "file://")}
+	return x, before, after
+}
+
+// reading is the row of a table of acuity with a value of 44 or 49 letters.
+func (rel *released) reading(letters int64) row {
+	rel.t.Helper()
+	for _, r := range rel.table("acuity") {
+		if r["va_letters"] == letters {
+			return r
+		}
+	}
+	rel.t.Fatalf("no reading of %d letters", letters)
+	return nil
+}
+
+func TestTraceAsOfEachRelease(t *testing.T) {
+	x, before, after := corrected(t)
+	id := after.reading(49).text("record_id")
+	if !slices.ContainsFunc(before.table("acuity"), func(r row) bool { return r.text("record_id") == id && r["va_letters"] == int64(44) }) {
+		t.Fatal("the corrected record has another id")
+	}
+	for release, want := range map[string]string{"small_01_r001": ",44,", "small_01_r002": ",49,"} {
+		var traced lineage.Trace
+		x.answer(study.ExitOK, &traced, "lineage", "trace", release, "acuity", id, "--show-line", "--reason", "correction", "--actor", "r.gomez")
+		v := onlyVersion(t, &traced)
+		if !strings.Contains(v.Text, want) || !strings.Contains(v.Text, "P-1") || v.Line != v.Ordinal+1 {
+			t.Errorf("%s: line %d, row %d, not the reading of that release", release, v.Line, v.Ordinal)
+		}
+	}
+	var events []audit.Entry
+	x.answer(study.ExitOK, &events, "audit", "show", "--action", "record.viewed")
+	if len(events) != 2 || events[0].Event.Actor != "r.gomez" || events[0].Event.Reason != "correction" || events[0].Index < 0 {
+		t.Errorf("events of who looked: %+v", events)
+	}
+}
+
+// The trace of a row in words names what the one in JSON does.
+func TestTraceInWords(t *testing.T) {
+	x, _, rel := corrected(t)
+	out, _ := x.run(study.ExitOK, "lineage", "trace", "small_01_r002", "acuity", rel.reading(49).text("record_id"))
+	for _, want := range []string{"proven against the signed log", "bytes, sound", "version 2 of acuity is leaf", ": proven", "mapping  ", "leaf 0 of 1 "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the trace does not say %q:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "NOT PROVEN") || strings.Contains(out, "P-1") {
+		t.Errorf("trace:\n%s", out)
+	}
+}
+
+// Every table about participants can be walked back, by its key and by its ids,
+// and no trace says anything of the row unless a line was asked for.
+func TestTraceOfEveryTable(t *testing.T) {
+	x, _, rel := corrected(t)
+	for _, table := range []string{"participants", "visits", "visit_status", "acuity", "consent"} {
+		for n, r := range rel.table(table)[:1] {
+			key := "participant_id=" + r.text("participant_id")
+			for _, column := range []string{"visit_seq", "record_seq", "visit_order"} {
+				if _, there := r[column]; there {
+					key += "," + column + "=" + r.text(column)
+				}
+			}
+			var traced lineage.Trace
+			out, _ := x.run(study.ExitOK, "lineage", "trace", "small_01_r002", table, key, "--output", "json")
+			x.must(json.Unmarshal([]byte(out), &traced))
+			if len(traced.Made) == 0 || len(traced.Batches) == 0 || len(traced.Notes) > 0 {
+				t.Fatalf("%s %d: made of %d versions in %d batches, %v", table, n, len(traced.Made), len(traced.Batches), traced.Notes)
+			}
+			for _, v := range traced.Made {
+				if v.Kind == lineage.OfRecord && (v.Proof == nil || !v.Proof.Holds || v.Line == 0) {
+					t.Errorf("%s %d: a version is not proven or has no line: %+v", table, n, v)
+				}
+			}
+			if strings.Contains(out, "P-1") || strings.Contains(out, "P-2") {
+				t.Errorf("%s %d: the trace names a person", table, n)
+			}
+			for _, column := range []string{"record_id", "visit_id"} {
+				if _, there := r[column]; there && r[column] != nil && (column == "record_id") == (table != "visits") && table != "visit_status" {
+					var byID lineage.Trace
+					x.answer(study.ExitOK, &byID, "lineage", "trace", "small_01_r002", table, r.text(column))
+					if byID.RowID != traced.RowID || len(byID.Made) != len(traced.Made) {
+						t.Errorf("%s %d: %s leads elsewhere than its key", table, n, column)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTraceRefuses(t *testing.T) {
+	x, _, rel := corrected(t)
+	id := rel.reading(49).text("record_id")
+	for name, c := range map[string]struct {
+		exit int
+		code string
+		args []string
+	}{
+		"no reason":        {study.ExitUsage, "lineage.reason", []string{"small_01_r002", "acuity", id, "--show-line"}},
+		"a made-up reason": {study.ExitUsage, "lineage.reason", []string{"small_01_r002", "acuity", id, "--show-line", "--reason", "curiosity"}},
+		"no such release":  {study.ExitUsage, "status.not_found", []string{"small_01_r009", "acuity", id}},
+		"no such table":    {study.ExitUsage, "lineage.table", []string{"small_01_r002", "secrets", id}},
+		"about nobody":     {study.ExitUsage, "lineage.table", []string{"small_01_r002", "codelists", "participant_id=" + rel.reading(49).text("participant_id")}},
+		"no such row":      {study.ExitFailed, "lineage.no_row", []string{"small_01_r002", "acuity", "R" + strings.Repeat("0", 25)}},
+		"several rows":     {study.ExitUsage, "lineage.several", []string{"small_01_r002", "acuity", "participant_id=" + rel.reading(49).text("participant_id")}},
+		"a foreign column": {study.ExitUsage, "lineage.column", []string{"small_01_r002", "visits", id}},
+		"no key":           {study.ExitUsage, "usage.key", []string{"small_01_r002", "visits", "baseline"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x.refused(c.exit, c.code, nil, append([]string{"lineage", "trace"}, c.args...)...)
+		})
+	}
+	if n := x.number(`SELECT count(*) FROM audit.event WHERE action = 'record.viewed'`); n != 0 {
+		t.Errorf("%d events say that somebody looked, and nobody did", n)
+	}
+}
+
+// A landed object that was changed, and a version that was, both show in a trace.
+func TestTraceShowsTampering(t *testing.T) {
+	x, _, rel := corrected(t)
+	x.tampered = true
+	id := rel.reading(49).text("record_id")
+	x.exec(`ALTER TABLE research.record_version DISABLE TRIGGER append_only; UPDATE research.record_version SET findings = 'va:range' WHERE version = 2;
+		ALTER TABLE research.record_version ENABLE ALWAYS TRIGGER append_only`)
+	var traced lineage.Trace
+	x.answer(study.ExitOK, &traced, "lineage", "trace", "small_01_r002", "acuity", id)
+	if p := traced.Made[0].Proof; p == nil || p.Holds || !traced.Batches[0].Event.Proven {
+		t.Errorf("a changed version is proven: %+v", p)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	x, _, _ := corrected(t)
+	code := x.query(`SELECT code FROM research.participant JOIN research.record_version USING (participant_id) WHERE version = 2`)[0][0].(string)
+	var h status.RecordHistory
+	x.answer(study.ExitOK, &h, "history", code, "--form", "acuity", "--field", "va", "--visit", "baseline")
+	var corrections []status.Change
+	for _, c := range h.Changes {
+		if c.Form != "acuity" || c.Field != "va" || c.Visit != "baseline" {
+			t.Errorf("not asked for: %+v", c)
+		}
+		if c.What == status.Corrected {
+			corrections = append(corrections, c)
+		}
+	}
+	if len(corrections) != 1 {
+		t.Fatalf("%d corrections, want one", len(corrections))
+	}
+	c := corrections[0]
+	if *c.Before != "etdrs:44" || *c.After != "etdrs:49" || c.Version != 2 || c.Modified == nil || c.Batch == 0 || c.Run == 0 || c.Row == 0 || c.Source == "" || c.Received.IsZero() {
+		t.Errorf("correction: %+v", c)
+	}
+	h = status.RecordHistory{}
+	x.answer(study.ExitOK, &h, "history", code)
+	forms := map[string]bool{}
+	for _, c := range h.Changes {
+		if c.Sealed && (c.Before != nil || c.After != nil) {
+			t.Errorf("a sealed value is shown: %s.%s", c.Form, c.Field)
+		}
+		if c.Field == "arm" {
+			t.Error("a blinded field is in the history")
+		}
+		if (c.Field == "comments" || c.Field == "initials") && !c.Sealed {
+			t.Errorf("%s is not sealed", c.Field)
+		}
+		if c.Author != status.SealedWords || c.Reason != "" {
+			t.Errorf("author %q, reason %q: the source says who and not why", c.Author, c.Reason)
+		}
+		forms[c.Form] = true
+	}
+	if !forms["consent"] || !forms["acuity"] {
+		t.Error("the whole history lacks a form")
+	}
+	x.refused(study.ExitUsage, "status.not_found", nil, "history", code, "--form", "nonsense")
+	x.refused(study.ExitUsage, "status.not_found", nil, "history", code, "--field", "nonsense")
+	x.refused(study.ExitUsage, "status.not_found", nil, "history", "SML-NOBODY")
+}
