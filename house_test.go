@@ -31,7 +31,7 @@ var house = []room{
 	{"sinks/all", []string{"sinks", "sinks/*"}, "the list of sinks"},
 	{"connectors", []string{"study"}, "fetching knows nothing of judging or storing"},
 	{"transform", []string{"study"}, "judging is pure"},
-	{"deid", []string{"study"}, "the doors depend on nothing they could leak through"},
+	{"deid", []string{"study", "deid/risk"}, "the doors depend on nothing they could leak through"},
 	{"deid/*", []string{"study"}, "the risk of a release is arithmetic over codes"},
 	{"sinks", []string{"study", "deid"}, "a sink sees only what has passed a door"},
 	{"pipeline", []string{"study", "connectors", "transform", "deid", "sinks"}, "the order of work knows no vendor and no storage"},

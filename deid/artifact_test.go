@@ -58,7 +58,8 @@ func TestEncodeWritesAndHashes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch, err := r.Apply(visitsBatch(t, internal))
+	given := visitsBatch(t, internal)
+	batch, err := surveyed(t, r, given).Apply(given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,8 @@ func TestEncodeLeavesNothingOnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch, err := r.Apply(visitsBatch(t, internal))
+	given := visitsBatch(t, internal)
+	batch, err := surveyed(t, r, given).Apply(given)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,24 @@ type Recipient struct {
 	study *study.Study
 	zone  *time.Location
 
+	series              string
+	keyVersion          int
 	ids, others, shifts *mac
 
+	asOf, first, cutoff study.Date // of the release, see Begin
+	windowed            bool       // Window was asked
+	reviewers           map[string][]string
+
+	old        map[int64]bool  // participants met by Survey: whether 90 or older
+	people     []int64         // of the last Population, in its order
+	judged     []string        // its quasi-identifiers
+	pooled     map[string]bool // sites released as one; nil: not counted
+	levels     map[string]int  // chosen by the risk gate, by column
+	suppressed map[int64]bool
+	chosen     bool
+
 	tables map[*study.Table]*projection
-	limits []limit // what bounds the claim, in the order met
+	order  []*projection // as they were projected
 }
 
 // Batch is a batch of rows after door 2. Its contents are unexported and only
@@ -28,17 +42,27 @@ type Batch struct{ b study.Batch }
 // Rows is the number of rows.
 func (b Batch) Rows() int { return b.b.Rows }
 
-// projection is a table compiled once: the released table and one mask per
-// column of it.
+// projection is a table compiled once: the released table, one mask per column of
+// it, and for the report what became of each column before.
 type projection struct {
-	from  *study.Table
-	table *study.Table
-	masks []masked
+	from    *study.Table
+	table   *study.Table
+	masks   []masked
+	columns []treated
 }
 
 type masked struct {
 	column int // in the table before door 2
 	mask   mask
+}
+
+// treated is what became of a column.
+type treated struct {
+	from     study.Column
+	released []string
+	why      string
+	limit    limit
+	counts   *Counts
 }
 
 // mask makes the released vector of one column. Vectors are never written in
@@ -68,7 +92,8 @@ func NewRecipient(s *study.Study, series string, k Keys) (*Recipient, error) {
 		return nil, &study.Error{Code: "deid.timezone", Op: "load the time zone of study " + s.Name,
 			Hint: "install the time zone database or correct timezone", Exit: study.ExitEnvironment}
 	}
-	r := &Recipient{study: s, zone: zone, tables: map[*study.Table]*projection{}, limits: []limit{derivedCodes}}
+	r := &Recipient{study: s, zone: zone, series: series, keyVersion: versionOf(k)}
+	r.Begin(study.NoDate, study.NoDate, study.NoDate)
 	for _, m := range []struct {
 		mac     **mac
 		purpose string
@@ -91,21 +116,32 @@ func (r *Recipient) other(initial byte, key string) string {
 	return token(string(initial), r.others.of(key), 25)
 }
 
-// shift is how many days into the past all dates of a participant move in this
-// series: 1…364, uniform by rejection sampling, the same for all of them, so
-// that intervals are preserved exactly.
-func (r *Recipient) shift(code string) study.Date {
-	const width = 364
-	const fair = 1<<16 - (1<<16)%width // values at or above would favour small shifts
-	for round := byte('0'); ; round++ {
-		sum := r.shifts.of("shift", code, string(round))
-		for i := 0; i < len(sum); i += 2 {
-			if n := int(sum[i])<<8 | int(sum[i+1]); n < fair {
-				return study.Date(1 + n%width)
-			}
-		}
+// versionOf is the version of the study's root key that k derives from: the first,
+// unless a series was pinned to another (see At).
+func versionOf(k Keys) int {
+	if p, later := k.(pinned); later {
+		return p.version
 	}
+	return 1
 }
+
+// Begin starts a release, judged on asOf, of data that lie between the days first
+// and cutoff; NoDate where that is not known. Ages are reckoned and the expert's
+// determination is held against asOf, never against today. What an earlier release
+// counted, surveyed and chose is forgotten.
+func (r *Recipient) Begin(asOf, first, cutoff study.Date) {
+	r.asOf, r.first, r.cutoff, r.windowed = asOf, first, cutoff, false
+	if !cutoff.Known() {
+		r.cutoff = asOf
+	}
+	r.reviewers, r.old = map[string][]string{}, map[int64]bool{}
+	r.people, r.judged, r.pooled = nil, nil, nil
+	r.levels, r.suppressed, r.chosen = nil, nil, false
+	r.forget()
+}
+
+// forget drops what was projected.
+func (r *Recipient) forget() { r.tables, r.order = map[*study.Table]*projection{}, nil }
 
 // Project gives the released form of t: columns without a right to leave are
 // gone, others are renamed where their meaning changes, and Masking and
@@ -126,21 +162,25 @@ func (r *Recipient) projection(t *study.Table) (*projection, error) {
 	renamed := map[string]string{}
 	var without []string
 	for i, column := range t.Columns {
-		rule, err := r.rule(t, column)
+		counts := new(Counts)
+		rule, err := r.rule(t, column, counts)
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case rule.unclassified:
+		if rule.unclassified {
 			without = append(without, t.Name+"."+column.Name)
-		case rule.mask != nil:
-			p.table.Columns = append(p.table.Columns, rule.column)
-			p.masks = append(p.masks, masked{i, rule.mask})
-			renamed[column.Name] = rule.column.Name
-			if rule.limit.claim != "" && !slices.Contains(r.limits, rule.limit) {
-				r.limits = append(r.limits, rule.limit)
-			}
+			continue
 		}
+		became := treated{from: column, why: rule.why, limit: rule.limit, counts: counts}
+		for _, out := range rule.outlets {
+			p.table.Columns = append(p.table.Columns, out.column)
+			p.masks = append(p.masks, masked{i, out.mask})
+			became.released = append(became.released, out.column.Name)
+		}
+		if len(rule.outlets) > 0 {
+			renamed[column.Name] = rule.outlets[0].column.Name
+		}
+		p.columns = append(p.columns, became)
 	}
 	if len(without) > 0 {
 		return nil, unclassified(without)
@@ -153,7 +193,7 @@ func (r *Recipient) projection(t *study.Table) (*projection, error) {
 		}
 		p.table.Key = append(p.table.Key, key)
 	}
-	r.tables[t] = p
+	r.tables[t], r.order = p, append(r.order, p)
 	return p, nil
 }
 
@@ -177,4 +217,15 @@ func (r *Recipient) Apply(b *study.Batch) (Batch, error) {
 		}
 	}
 	return Batch{out}, nil
+}
+
+// gathered reports whether a quasi-identifier of a form is released in
+// participants, or may not be released elsewhere because a risk gate is asked for.
+func (r *Recipient) gathered(c study.Column) bool {
+	if r.study.Deid.Risk.K > 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.order, func(p *projection) bool {
+		return perPerson(p.from) && slices.ContainsFunc(p.from.Columns, func(own study.Column) bool { return own.Form == c.Form && own.Field == c.Field && own.Field != "" })
+	})
 }

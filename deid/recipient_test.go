@@ -62,7 +62,7 @@ func visitsBatch(t testing.TB, table *study.Table) *study.Batch {
 			{Ints: []int64{noon, noon, noon}, Valid: []bool{true, false, true}},
 			texts("2026-01-03", "2026-01", "2026"),
 			ints(1, 2, 3), ints(89, 90, 117), ints(899, 900, 1170), {Floats: []float64{0, 89.5, 90.5}}, ints(91, 100, 0),
-			ints(1930, 1930, 1990), texts("A", "A", "B"), texts("x", "", "y"), texts("a", "b", "c"), texts("n", "n", "n"),
+			ints(1936, 1936, 1990), texts("A", "A", "B"), texts("x", "", "y"), texts("a", "b", "c"), texts("n", "n", "n"),
 			{Texts: []string{"f", "f", ""}, Valid: []bool{true, true, false}},
 		},
 	}
@@ -76,14 +76,25 @@ func testRecipient(t testing.TB, policy study.DeidPolicy, series string) *Recipi
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Begin(day(t, "2026-06-30"), study.NoDate, study.NoDate)
 	return r
 }
 
-// released applies policy to visitsTable and gives the released batch and an
-// accessor of its vectors by name.
-func released(t testing.TB, policy study.DeidPolicy) (*study.Batch, func(string) study.Vector) {
+// surveyed is r once it has met the participants of the batches.
+func surveyed(t testing.TB, r *Recipient, batches ...*study.Batch) *Recipient {
 	t.Helper()
-	batch, err := testRecipient(t, policy, "main").Apply(visitsBatch(t, visitsTable()))
+	if err := r.Survey(batches); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// leaving applies policy to visitsTable and gives the released batch and an
+// accessor of its vectors by name.
+func leaving(t testing.TB, policy study.DeidPolicy) (*study.Batch, func(string) study.Vector) {
+	t.Helper()
+	given := visitsBatch(t, visitsTable())
+	batch, err := surveyed(t, testRecipient(t, policy, "main"), given).Apply(given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,8 +119,8 @@ func names(t *study.Table) string {
 }
 
 func TestStudyDayRelease(t *testing.T) {
-	b, column := released(t, study.DeidPolicy{Profile: "expert", Dates: "study_day"})
-	if got, want := names(b.Table), "participant_id visit_id actual_date_day seen_at_day onset_day amended_on age_years duration baseline_age stage sex"; got != want {
+	b, column := leaving(t, study.DeidPolicy{Profile: "expert", Dates: "study_day"})
+	if got, want := names(b.Table), "participant_id visit_id actual_date_day seen_at_day onset_day amended_on age_years age_years_topcoded duration baseline_age baseline_age_topcoded stage birth_year sex"; got != want {
 		t.Fatalf("released columns\n %s, want\n %s", got, want)
 	}
 	for _, c := range b.Table.Columns {
@@ -129,9 +140,12 @@ func TestStudyDayRelease(t *testing.T) {
 	check("actual_date_day", study.Vector{Ints: []int64{30, -1, 0}, Valid: []bool{true, true, false}})
 	check("seen_at_day", study.Vector{Ints: []int64{181, 0, 0}, Valid: []bool{true, false, false}})
 	check("onset_day", study.Vector{Ints: []int64{2, 0, 0}, Valid: []bool{true, false, false}})
-	check("age_years", study.Vector{Ints: []int64{89, 90, 90}})
-	check("duration", study.Vector{Ints: []int64{899, 900, 900}})
-	check("baseline_age", study.Vector{Floats: []float64{0, 89.5, 90}})
+	// Participant 1 is 90 at the second visit, so the age at the first is not told.
+	check("age_years", study.Vector{Ints: []int64{89, 90, 90}, Valid: []bool{false, true, true}})
+	check("age_years_topcoded", study.Vector{Ints: []int64{0, 1, 1}, Valid: []bool{false, true, true}})
+	check("duration", study.Vector{Ints: []int64{899, 900, 900}, Valid: []bool{false, false, false}})
+	check("baseline_age", study.Vector{Floats: []float64{0, 89.5, 90}, Valid: []bool{false, false, true}})
+	check("birth_year", study.Vector{Ints: []int64{1936, 1936, 1990}, Valid: []bool{false, false, false}})
 	check("stage", study.Vector{Ints: []int64{91, 100, 0}})
 	check("sex", study.Vector{Texts: []string{"f", "f", ""}, Valid: []bool{true, true, false}})
 
@@ -149,7 +163,7 @@ func TestStudyDayRelease(t *testing.T) {
 
 func TestApplyLeavesItsInputAlone(t *testing.T) {
 	given, kept := visitsBatch(t, visitsTable()), visitsBatch(t, visitsTable())
-	if _, err := testRecipient(t, study.DeidPolicy{Profile: "expert"}, "main").Apply(given); err != nil {
+	if _, err := surveyed(t, testRecipient(t, study.DeidPolicy{Profile: "expert"}, "main"), given).Apply(given); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(given.Vectors, kept.Vectors) {
@@ -158,18 +172,18 @@ func TestApplyLeavesItsInputAlone(t *testing.T) {
 }
 
 func TestOtherDatePolicies(t *testing.T) {
-	b, column := released(t, study.DeidPolicy{Profile: "limited", Dates: "year"})
+	b, column := leaving(t, study.DeidPolicy{Profile: "limited", Dates: "year"})
 	if !strings.Contains(names(b.Table), "actual_date_year seen_at_year onset_year") || !strings.Contains(names(b.Table), "birth_year") {
 		t.Errorf("year release has columns %s", names(b.Table))
 	}
 	if got := column("onset_year").Ints; !reflect.DeepEqual(got, []int64{2026, 2026, 2026}) {
 		t.Errorf("onset years %v", got)
 	}
-	b, column = released(t, study.DeidPolicy{Profile: "internal", Dates: "keep"})
+	b, column = leaving(t, study.DeidPolicy{Profile: "internal", Dates: "keep"})
 	if !strings.Contains(names(b.Table), " actual_date seen_at onset ") || column("onset").Texts[1] != "2026-01" {
 		t.Errorf("keep release has columns %s", names(b.Table))
 	}
-	b, column = released(t, study.DeidPolicy{Profile: "expert", Dates: "shift"})
+	b, column = leaving(t, study.DeidPolicy{Profile: "expert", Dates: "shift"})
 	if !strings.Contains(names(b.Table), " actual_date seen_at onset ") {
 		t.Errorf("shift release has columns %s", names(b.Table))
 	}
@@ -354,7 +368,7 @@ func TestClaimIsComputed(t *testing.T) {
 		{"safe_harbor", "shift", "sha", "expert", "visits.seen_at: dates shifted (at most expert)"},
 	}
 	for _, test := range tests {
-		r := testRecipient(t, study.DeidPolicy{Profile: test.profile, Dates: test.dates, Expert: study.Determination{SHA256: test.document}}, "main")
+		r := testRecipient(t, study.DeidPolicy{Profile: test.profile, Dates: test.dates, Expert: study.Determination{SHA256: test.document, Date: study.NoDate, Expires: study.NoDate}}, "main")
 		table := visitsTable()
 		for range 2 {
 			if _, err := r.Project(table); err != nil {

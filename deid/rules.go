@@ -1,77 +1,128 @@
 package deid
 
 import (
-	"math"
 	"slices"
 	"strings"
 
 	"longitude/study"
 )
 
-// rule is what door 2 does with one column: the released column and its mask; a
-// nil mask drops the column.
+// rule is what door 2 does with one column: what leaves in its place, and why.
+// Nothing leaves where there are no outlets.
 type rule struct {
-	column       study.Column
-	mask         mask
+	outlets      []outlet
+	why          string // in a few words, for the report
 	limit        limit
 	unclassified bool
 }
 
-// rule decides by the column's class, and only for quasi-identifiers and values
-// by its name or unit (ages and birth years).
-func (r *Recipient) rule(t *study.Table, c study.Column) (rule, error) {
-	if r.private(c) {
-		return rule{}, nil
+// outlet is a released column and its mask.
+type outlet struct {
+	column study.Column
+	mask   mask
+}
+
+func dropped(why string) rule { return rule{why: "dropped: " + why} }
+
+// one is a rule by which one column leaves.
+func one(c study.Column, masking string, m mask) rule {
+	c.Masking = masking
+	return rule{outlets: []outlet{{c, m}}, why: masking}
+}
+
+func kept(c study.Column, masking string) rule { return one(c, masking, keep) }
+
+func keep(_ *study.Batch, v *study.Vector) (study.Vector, error) { return *v, nil }
+
+// limited is r with the strongest claim that it allows.
+func (r rule) limited(claim, because string) rule {
+	r.limit = limit{claim, because}
+	return r
+}
+
+// rule decides by the column's class and its field's treatment, and only for
+// quasi-identifiers and values by name or unit (ages, birth years, places).
+func (r *Recipient) rule(t *study.Table, c study.Column, n *Counts) (rule, error) {
+	field := r.field(c)
+	if field != nil {
+		switch {
+		case field.Class == study.Blinded:
+			return dropped("blinded"), nil
+		case field.Release.Action == study.Drop:
+			return dropped("as the study says"), nil
+		case field.Sealed():
+			return r.sealedRule(t, c, field)
+		}
 	}
 	switch c.Class {
 	case study.DirectIdentifier, study.FreeText, study.Attachment, study.System, study.Blinded:
-		return rule{}, nil
+		return dropped("class " + string(c.Class)), nil
 	case study.ParticipantKey:
 		return r.keyRule(t, c, "pseudonym (HMAC-SHA-256, series key)", r.Participant)
 	case study.OtherKey:
 		initial := strings.ToUpper(c.Name[:1])[0]
 		return r.keyRule(t, c, "keyed id (HMAC-SHA-256, series key)", func(key string) string { return r.other(initial, key) })
 	case study.DateClass:
-		return r.dateRule(t, c)
+		return r.dateRule(t, c, field, n)
 	case study.StudyDate:
 		return kept(c, "kept"), nil
 	case study.Quasi, study.Clinical, study.Sensitive:
-		return r.valueRule(t, c), nil
+		return r.valueRule(t, c, field, n)
 	}
 	return rule{unclassified: true}, nil
 }
 
-// private reports whether the column comes from a field that may not leave,
-// whatever class the column itself was given: conversions and missing reasons of
-// a blinded field are as telling as its value.
-func (r *Recipient) private(c study.Column) bool {
+// field is the field that a column comes from, nil where it is derived.
+// Conversions and missing reasons of a private field are as telling as its value,
+// so the field decides whatever class the column itself was given.
+func (r *Recipient) field(c study.Column) *study.Field {
 	form := r.study.FormIndex(c.Form)
 	if form < 0 {
-		return false
+		return nil
 	}
-	field := r.study.Forms[form].FieldIndex(c.Field)
-	if field < 0 {
-		return false
+	i := r.study.Forms[form].FieldIndex(c.Field)
+	if i < 0 {
+		return nil
 	}
-	f := r.study.Forms[form].Fields[field]
-	return f.Sealed() || f.Class == study.Blinded
+	return &r.study.Forms[form].Fields[i]
 }
 
-func kept(c study.Column, masking string) rule {
-	c.Masking = masking
-	return rule{column: c, mask: keep}
+// sealedRule is about columns of fields whose values are in the vault: what
+// leaves is whether there is one (a boolean column), a file's digest keyed for the
+// series, or a text that two people have read and signed.
+func (r *Recipient) sealedRule(t *study.Table, c study.Column, f *study.Field) (rule, error) {
+	switch name := c.Form + "." + c.Field; {
+	case f.Release.Action == study.HasText && c.Kind == study.BoolKind:
+		return kept(c, "whether there was a text"), nil
+	case f.Release.Action == study.DigestOnly && c.Kind == study.TextKind:
+		return r.keyRule(t, c, "keyed digest (HMAC-SHA-256, series key)", func(digest string) string { return r.other('F', digest) })
+	case f.Release.Action == study.Reviewed && c.Kind == study.TextKind:
+		if len(r.reviewers[name]) < 2 {
+			return rule{}, &study.Error{Code: "deid.unreviewed", Op: "release refused: the text of " + name + " is not signed by two people", Exit: study.ExitBlocked,
+				Hint: "have it reviewed, or release whether there was a text: release: has_text"}
+		}
+		return kept(c, "text reviewed and signed by two people").limited("expert", t.Name+"."+c.Name+": reviewed text released"), nil
+	}
+	return dropped("class " + string(f.Class)), nil
 }
 
-func keep(_ *study.Batch, v *study.Vector) (study.Vector, error) { return *v, nil }
+// Reviewed records that signer read the texts of a field that go into this release
+// and found nobody in them. Two different signers let texts of treatment reviewed
+// leave. It is called before Project.
+func (r *Recipient) Reviewed(form, field, signer string) {
+	name := form + "." + field
+	if !slices.Contains(r.reviewers[name], signer) {
+		r.reviewers[name] = append(r.reviewers[name], signer)
+	}
+}
 
 // keyRule replaces ids. Ids repeat from row to row, so the last one is remembered.
 func (r *Recipient) keyRule(t *study.Table, c study.Column, masking string, released func(string) string) (rule, error) {
 	if c.Kind != study.TextKind {
 		return rule{}, misfit(t, c)
 	}
-	c.Masking = masking
 	var last, lastReleased string
-	return rule{column: c, mask: func(b *study.Batch, v *study.Vector) (study.Vector, error) {
+	return one(c, masking, func(b *study.Batch, v *study.Vector) (study.Vector, error) {
 		out := study.Vector{Valid: v.Valid, Texts: make([]string, b.Rows)}
 		for i := range b.Rows {
 			if v.Null(i) {
@@ -83,54 +134,45 @@ func (r *Recipient) keyRule(t *study.Table, c study.Column, masking string, rele
 			out.Texts[i] = lastReleased
 		}
 		return out, nil
-	}}, nil
+	}), nil
 }
 
-const oldest = 90
+// valueRule keeps values, except what would give away the age of the very old or
+// where somebody lives, and what the study rounds, clips or generalises. A
+// quasi-identifier leaves in participants and nowhere else, so that the risk gate
+// sees all there is.
+func (r *Recipient) valueRule(t *study.Table, c study.Column, f *study.Field, n *Counts) (rule, error) {
+	if f != nil && f.Class == study.Quasi && !perPerson(t) && r.gathered(c) {
+		return dropped("a quasi-identifier leaves in participants only"), nil
+	}
+	out, err := r.plainRule(t, c, f, n)
+	if err != nil || !perPerson(t) || len(out.outlets) == 0 {
+		return out, err
+	}
+	return r.gated(t, c, f, out, n)
+}
 
-// valueRule keeps values, except what would give away the age of the very old:
-// numeric ages, and durations in years, are top-coded at 90, and birth years
-// leave only under the profiles that promise no de-identification.
-func (r *Recipient) valueRule(t *study.Table, c study.Column) rule {
-	words := strings.Split(c.Name, "_")
+// plainRule is valueRule before the risk gate: the finest that may leave.
+func (r *Recipient) plainRule(t *study.Table, c study.Column, f *study.Field, n *Counts) (rule, error) {
 	numeric := c.Kind == study.Int64Kind || c.Kind == study.DecimalKind || c.Kind == study.FloatKind
+	value := c.Transform != "missing_reason"
 	switch {
-	case strings.HasSuffix(c.Name, "birth_year") || strings.HasSuffix(c.Name, "year_of_birth"):
-		if p := r.study.Deid.Profile; p != "internal" && p != "limited" {
-			return rule{}
-		}
-		kept := kept(c, "kept")
-		kept.limit = limit{"limited", t.Name + "." + c.Name + ": birth year kept"}
-		return kept
-	case numeric && (slices.Contains(words, "age") || c.Unit == "years"):
-		c.Masking = "top-coded at 90"
-		c.Description = sentence(c.Description, "90 stands for 90 or more.")
-		return rule{column: c, mask: topCode(c.Kind, c.Scale)}
+	case !value && perPerson(t) && f != nil && f.Class == study.Quasi:
+		return dropped("why a quasi-identifier is missing tells people apart"), nil
+	case f != nil && f.Type == study.Zip && value:
+		return r.zipRule(t, c, n)
+	case value && numeric && r.isBirth(c):
+		return r.birthYearRule(t, c, n), nil
+	case value && numeric && ageLimit(c) > 0:
+		return r.treat(t, c, f, r.ageRule(t, c, n), n)
+	case isSite(t, c):
+		return r.siteRule(t, c, n), nil
+	case c.Class == study.Quasi && value && isPlace(c.Name):
+		return kept(c, "kept").limited("limited", t.Name+"."+c.Name+": a place smaller than a state kept"), nil
+	case value:
+		return r.treat(t, c, f, kept(c, "kept"), n)
 	}
-	return kept(c, "kept")
-}
-
-func topCode(kind study.Kind, scale int) mask {
-	if kind == study.FloatKind {
-		return func(_ *study.Batch, v *study.Vector) (study.Vector, error) {
-			return study.Vector{Valid: v.Valid, Floats: capped(v.Floats, oldest)}, nil
-		}
-	}
-	limit := int64(oldest)
-	if kind == study.DecimalKind {
-		limit *= int64(math.Pow10(scale))
-	}
-	return func(_ *study.Batch, v *study.Vector) (study.Vector, error) {
-		return study.Vector{Valid: v.Valid, Ints: capped(v.Ints, limit)}, nil
-	}
-}
-
-func capped[N int64 | float64](values []N, limit N) []N {
-	out := slices.Clone(values)
-	for i := range out {
-		out[i] = min(out[i], limit)
-	}
-	return out
+	return kept(c, "kept"), nil
 }
 
 // sentence adds a sentence to a description.

@@ -171,6 +171,7 @@ func (r *Releaser) carryOut(ctx context.Context, plan study.ReleasePlan, actor s
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	out.Plan = plan
+	r.Recipient.Begin(plan.AsOf, study.NoDate, plan.Cutoff)
 	book, err := r.Book(out.Plan)
 	if err != nil {
 		return err
@@ -353,6 +354,9 @@ func (w *partWriter) bucket(ctx context.Context, s Snapshot, people []person, pa
 	}
 	batches := w.book.Take()
 	return w.writing.start(func() error {
+		if err := w.r.Recipient.Survey(batches); err != nil {
+			return err
+		}
 		for _, b := range batches {
 			if err := w.write(ctx, b, part); err != nil {
 				return err
