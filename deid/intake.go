@@ -15,6 +15,7 @@ import (
 // pass it. It is for one goroutine; making one costs a few key derivations.
 type Intake struct {
 	study, namespace, prefix string
+	drawn                    bool // codes are random
 
 	codes, blind, content *mac
 	vault                 *sealer
@@ -35,7 +36,7 @@ const maxKnown = 1 << 16
 
 // Identity is what door 1 makes of a participant's identifier.
 type Identity struct {
-	Code  string       // participant code: PREFIX-XXXXXXXXXXXXXXXXXXXX
+	Code  string       // participant code: PREFIX-XXXXXXXXXXXXXXXXXXXX; "" where codes are random, see Intake.CodeOf
 	Blind study.Digest // keyed: finds the identity again in the vault
 	Box   []byte       // the identifier as the source wrote it, sealed; bound to Blind
 	Canon int          // version of the canonicalisation, see Canon
@@ -44,11 +45,8 @@ type Identity struct {
 // NewIntake derives the keys of door 1. random feeds the nonces of sealed
 // values. It is an error when the study has no keys yet.
 func NewIntake(s *study.Study, src *study.Source, k Keys, random io.Reader) (*Intake, error) {
-	if s.Deid.Pseudonym != "" && s.Deid.Pseudonym != "derived" {
-		return nil, &study.Error{Code: "deid.pseudonym_random", Op: "set up participant codes of study " + s.Name,
-			Hint: "set deidentification.pseudonym to derived: random codes are not available yet", Exit: study.ExitUsage}
-	}
-	in := &Intake{study: s.Name, namespace: src.Map.Namespace, prefix: s.CodePrefix + "-", facts: s.Facts, known: map[string]Identity{}}
+	in := &Intake{study: s.Name, namespace: src.Map.Namespace, prefix: s.CodePrefix + "-", drawn: s.Deid.Pseudonym == Random,
+		facts: s.Facts, known: map[string]Identity{}}
 	var err error
 	for _, m := range []struct {
 		mac             **mac
@@ -76,7 +74,7 @@ func NewIntake(s *study.Study, src *study.Source, k Keys, random io.Reader) (*In
 func (in *Intake) KeyVersion() int { return int(in.vault.version) }
 
 // Identify turns the identifier as the source wrote it into the participant's
-// code. The second result is the rule that refuses it, "" when accepted.
+// identity, with its code unless codes are random. The second result is the rule that refuses it, "" when accepted.
 func (in *Intake) Identify(source string) (Identity, string) {
 	if id, ok := in.known[source]; ok {
 		return id, ""
@@ -85,10 +83,9 @@ func (in *Intake) Identify(source string) (Identity, string) {
 	if rule != "" {
 		return Identity{}, rule
 	}
-	id := Identity{
-		Code:  token(in.prefix, in.codes.of(in.study, in.namespace, canon), codeChars),
-		Blind: in.blind.of(in.namespace, canon),
-		Canon: canonVersion,
+	id := Identity{Blind: in.blind.of(in.namespace, canon), Canon: canonVersion}
+	if !in.drawn {
+		id.Code = token(in.prefix, in.codes.of(in.study, in.namespace, canon), codeChars)
 	}
 	id.Box = in.vault.seal([]byte(source), in.vault.identityBinding(in.study, id.Blind))
 	if len(in.known) >= maxKnown {

@@ -17,6 +17,8 @@ type door struct {
 
 	refusedForms map[string]bool // "" = a whole row
 	refusedRows  map[int64]bool  // by ordinal; of an object that is read again
+
+	forgotten *forgotten // nil: nobody of the study was erased
 }
 
 func newDoor(r *reading) *door {
@@ -26,6 +28,9 @@ func newDoor(r *reading) *door {
 
 // pass seals one batch of mapped rows.
 func (d *door) pass(ctx context.Context, rows *transform.Rows, m *transform.Mapped, records *sorter) error {
+	if d.forgotten != nil {
+		d.forgotten.find(rows, m)
+	}
 	if err := d.resolve(ctx, rows, m); err != nil {
 		return err
 	}
@@ -59,6 +64,9 @@ func (d *door) resolve(ctx context.Context, rows *transform.Rows, m *transform.M
 			continue
 		}
 		identity, rule := d.feed.Intake.Identify(id)
+		if rule == "" && d.forgotten.identity(identity.Blind) {
+			rule = deid.IdentityErased
+		}
 		if rule != "" {
 			refused[id] = rule
 			continue
@@ -76,14 +84,40 @@ func (d *door) resolve(ctx context.Context, rows *transform.Rows, m *transform.M
 	if len(sealed) == 0 {
 		return nil
 	}
+	if d.feed.Intake.Drawn() {
+		if err := d.draw(ctx, sealed); err != nil {
+			return err
+		}
+	}
 	return d.number(ctx, sources, sealed)
+}
+
+// draw gives identities their random codes.
+func (d *door) draw(ctx context.Context, sealed []study.SealedIdentity) error {
+	in := d.feed.Intake
+	drawn := make([]study.SealedUID, len(sealed))
+	for i := range sealed {
+		drawn[i] = study.SealedUID{Blind: sealed[i].Blind, Box: in.Draw(sealed[i].Blind), KeyVersion: in.KeyVersion()}
+	}
+	kept, err := d.tx.Draw(ctx, drawn)
+	if err != nil {
+		return err
+	}
+	for i := range sealed {
+		if sealed[i].Code, err = in.CodeOf(sealed[i].Blind, kept[sealed[i].Blind]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuse quarantines a record whose participant identifier is none.
 func refuse(m *transform.Mapped, i int, rule string, s *study.Study, rows *transform.Rows) {
 	d := &m.Drafts[i]
 	raw := d.Raw
-	if at := d.Ordinal - rows.First; raw == nil && at >= 0 && at < int64(rows.Len()) {
+	if rule == deid.IdentityErased {
+		raw = []byte{} // kept nowhere
+	} else if at := d.Ordinal - rows.First; raw == nil && at >= 0 && at < int64(rows.Len()) {
 		raw = rows.Raw[at]
 	}
 	m.Counts.Quarantined++
@@ -97,9 +131,13 @@ func (d *door) number(ctx context.Context, sources []string, sealed []study.Seal
 	first := map[string]int{}
 	var unique []study.SealedIdentity
 	for _, s := range sealed {
-		if _, ok := first[s.Code]; !ok {
+		at, ok := first[s.Code]
+		switch {
+		case !ok:
 			first[s.Code] = len(unique)
 			unique = append(unique, s)
+		case unique[at].Blind != s.Blind:
+			return deid.Collision(d.feed.Study.Name)
 		}
 	}
 	numbers, isNew, err := d.tx.Resolve(ctx, unique)
@@ -117,7 +155,8 @@ func (d *door) number(ctx context.Context, sources []string, sealed []study.Seal
 	return nil
 }
 
-// refuse seals and records rejections.
+// refuse seals and records rejections. Those of who was erased say nothing of the
+// object: nothing of theirs is looked for in it.
 func (d *door) refuse(ctx context.Context, rejections []study.Rejection) error {
 	if len(rejections) == 0 {
 		return nil
@@ -125,6 +164,9 @@ func (d *door) refuse(ctx context.Context, rejections []study.Rejection) error {
 	for i := range rejections {
 		r := &rejections[i]
 		d.refusals.add(r.Rule)
+		if r.Rule == deid.IdentityErased {
+			continue
+		}
 		d.refusedForms[r.Form] = true
 		if d.origin > 0 {
 			d.refusedRows[r.Ordinal] = true

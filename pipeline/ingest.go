@@ -274,13 +274,16 @@ func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	}
 	defer func() { _ = landed.Close() }()
 	door := newDoor(r)
+	if err := door.remember(ctx); err != nil {
+		return err
+	}
 	records := newSorter(in.TempDir, sortBudget)
 	defer records.close()
 	watch, err := newWatch(ctx, r)
 	if err != nil {
 		return err
 	}
-	if err := decode(ctx, r.feed, landed, watch, func(rows *transform.Rows, mapped *transform.Mapped) error {
+	if err := decode(ctx, r.feed, landed, door.looker(watch), func(rows *transform.Rows, mapped *transform.Mapped) error {
 		watch.choices(mapped.Rejections)
 		if err := door.pass(ctx, rows, mapped, records); err != nil {
 			return err
@@ -293,7 +296,10 @@ func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	if err := watch.record(ctx, r); err != nil {
 		return err
 	}
-	return in.judge(ctx, r, door, records)
+	if err := in.judge(ctx, r, door, records); err != nil || door.forgotten == nil {
+		return err
+	}
+	return strip(ctx, r.feed, r.object, door.forgotten.rows)
 }
 
 // formDigests are the forms of a study as the leaves of a batch name them.
@@ -355,15 +361,13 @@ type looker interface {
 func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*transform.Rows, *transform.Mapped) error) error {
 	mapper, problems := transform.NewMapper(f.Study, f.Config)
 	if len(problems) > 0 {
-		return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
-			Hint: "run `longitude validate`", Exit: study.ExitUsage}
+		return mapInvalid(f)
 	}
 	l.begin(mapper)
-	spec, through := f.Config.Format, &honest{r: r}
-	spec.Columns = mapper.Columns()
+	through := &honest{r: r}
 	var mapped transform.Mapped
 	var columns []string
-	for rows, err := range f.Format.Decode(ctx, spec, through) {
+	for rows, err := range rowsOf(ctx, f, through, mapper.Columns()) {
 		if err != nil {
 			return through.blame(ctx, err)
 		}
@@ -388,6 +392,11 @@ func decode(ctx context.Context, f *Feed, r io.Reader, l looker, each func(*tran
 	mapped.Reset()
 	mapper.Finish(&mapped)
 	return each(&transform.Rows{Columns: columns}, &mapped)
+}
+
+func mapInvalid(f *Feed) error {
+	return &study.Error{Code: "map.invalid", Op: "the mapping of source " + f.Config.Name + " does not fit its study",
+		Hint: "run `longitude validate`", Exit: study.ExitUsage}
 }
 
 func bind(m *transform.Mapper, columns []string, l looker) error {

@@ -315,8 +315,8 @@ type broken struct {
 }
 
 func (l *broken) Open(ctx context.Context, o study.Object) (io.ReadCloser, error) {
-	if bytes.Contains(l.lander[o.Digest], []byte(l.word)) {
-		return io.NopCloser(io.MultiReader(bytes.NewReader(l.lander[o.Digest]), iotest.ErrReader(errors.New("lost")))), nil
+	if bytes.Contains(l.lander.objects[o.Digest], []byte(l.word)) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(l.lander.objects[o.Digest]), iotest.ErrReader(errors.New("lost")))), nil
 	}
 	return l.lander.Open(ctx, o)
 }
@@ -325,7 +325,7 @@ func (l *broken) Open(ctx context.Context, o study.Object) (io.ReadCloser, error
 // comes after it; the next run starts with it.
 func TestFailureRecordsNothing(t *testing.T) {
 	b := newBench(t, testStudy(), testSource(true))
-	landing := &broken{lander{}, "2,consent"}
+	landing := &broken{newLander(), "2,consent"}
 	b.feed.Landing = landing
 	consent := func(id int) string {
 		return fmt.Sprintf("%s%d,consent,baseline,2026-01-01,2026-01-01,,,,2026-01-01T00:00:00Z\n", header, id)

@@ -44,6 +44,10 @@ type memory struct {
 	drifts    []study.Drift
 	explained []study.Explanation // of everybody
 	locks     []study.Lock
+
+	uids   map[study.Digest][]byte
+	erased map[study.Digest]bool
+	gone   int64 // participant who was erased
 }
 
 func newMemory() *memory {
@@ -51,13 +55,14 @@ func newMemory() *memory {
 		visits: map[int64]map[int32]study.Visit{}, deviations: map[int64]map[study.DeviationKey]study.Deviation{},
 		holds: map[int64]map[study.RecordKey]string{}, quarantine: map[study.Digest]int{}, known: map[string]string{}, objects: map[string]study.Digest{},
 		sightings: map[int64]map[study.Digest]int{}, numbered: map[int64]study.BatchRecord{},
-		answers: map[int64]map[study.RecordKey]study.CurrentRecord{}, shapes: map[string]study.Shape{}}
+		answers: map[int64]map[study.RecordKey]study.CurrentRecord{}, shapes: map[string]study.Shape{}, uids: map[study.Digest][]byte{}}
 }
 
 func (m *memory) clone() *memory {
 	c := *m
 	c.numbers, c.people, c.versions = maps.Clone(m.numbers), maps.Clone(m.people), maps.Clone(m.versions)
 	c.quarantine, c.known, c.objects = maps.Clone(m.quarantine), maps.Clone(m.known), maps.Clone(m.objects)
+	c.uids = maps.Clone(m.uids)
 	c.visits, c.deviations, c.holds = clones(m.visits), clones(m.deviations), clones(m.holds)
 	c.batches, c.drifts = slices.Clone(m.batches), slices.Clone(m.drifts)
 	c.sightings, c.answers, c.numbered, c.shapes = clones(m.sightings), clones(m.answers), maps.Clone(m.numbered), maps.Clone(m.shapes)
@@ -202,6 +207,17 @@ func (x *transaction) Resolve(_ context.Context, ids []study.SealedIdentity) (nu
 	return numbers, isNew, nil
 }
 
+func (x *transaction) Draw(_ context.Context, drawn []study.SealedUID) (map[study.Digest][]byte, error) {
+	for _, d := range drawn {
+		if x.uids[d.Blind] == nil {
+			x.uids[d.Blind] = d.Box
+		}
+	}
+	return x.uids, nil
+}
+
+func (x *transaction) Erased(context.Context) (map[study.Digest]bool, error) { return x.erased, nil }
+
 func (x *transaction) Histories(_ context.Context, participants []int64) (out []study.History, err error) {
 	for _, id := range participants {
 		out = append(out, x.history(id))
@@ -272,7 +288,7 @@ func (x *transaction) Asserted(_ context.Context, batches map[int64]bool) (out [
 	for id := range x.versions {
 		of := versionsByKey(slices.Clone(x.versions[id]))
 		for _, v := range x.versions[id] {
-			if now := newest(of(v.Key)); now != nil && !now.Removed && batches[now.BatchID] {
+			if now := newest(of(v.Key)); now != nil && !now.Removed && batches[now.BatchID] && id != x.gone {
 				out = append(out, id)
 				break
 			}
@@ -321,20 +337,45 @@ func (x *transaction) Finish(ctx context.Context, b study.BatchRecord) error {
 	return x.Know(ctx, b)
 }
 
-// lander is a Landing in memory.
-type lander map[study.Digest][]byte
+// lander is a Landing in memory: objects as delivered, and what is kept of some.
+type lander struct{ objects, kept map[study.Digest][]byte }
+
+func newLander() lander { return lander{map[study.Digest][]byte{}, map[study.Digest][]byte{}} }
 
 func (l lander) Put(_ context.Context, r io.Reader) (study.Object, bool, error) {
 	b, err := io.ReadAll(r)
 	o := study.Object{Digest: sha256.Sum256(b), Size: int64(len(b))}
-	_, there := l[o.Digest]
-	l[o.Digest] = b
+	_, there := l.objects[o.Digest]
+	if _, erased := l.kept[o.Digest]; erased {
+		return o, false, err
+	}
+	l.objects[o.Digest] = b
 	return o, !there, err
 }
 
 func (l lander) Open(_ context.Context, o study.Object) (io.ReadCloser, error) {
-	return io.NopCloser(bytes.NewReader(l[o.Digest])), nil
+	if kept, ok := l.kept[o.Digest]; ok {
+		return landed{bytes.NewReader(kept), true}, nil
+	}
+	return landed{bytes.NewReader(l.objects[o.Digest]), false}, nil
 }
+
+func (l lander) Rewrite(_ context.Context, o study.Object, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	err := write(&b)
+	l.kept[o.Digest] = b.Bytes()
+	delete(l.objects, o.Digest)
+	return err
+}
+
+// landed is a landed object, as delivered or what is kept of it.
+type landed struct {
+	io.Reader
+	kept bool
+}
+
+func (r landed) Kept() bool { return r.kept }
+func (landed) Close() error { return nil }
 
 // drop is a Source: files by name, delivered in the order given.
 type drop struct {
@@ -401,7 +442,7 @@ func newBench(t *testing.T, s *study.Study, src *study.Source) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, store: &vault{newMemory()}, drop: &drop{}}
-	b.feed = &Feed{Study: s, Config: src, Source: b.drop, Landing: lander{}, Format: csv.Format{}, Intake: intake, Rules: transform.NewRules(s)}
+	b.feed = &Feed{Study: s, Config: src, Source: b.drop, Landing: newLander(), Format: csv.Format{}, Intake: intake, Rules: transform.NewRules(s)}
 	b.ingester = &Ingester{Store: b.store, Observer: nobody{}, Log: slog.New(slog.DiscardHandler), TempDir: t.TempDir(),
 		Now:    func() time.Time { return time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC) },
 		Sleep:  func(context.Context, time.Duration) error { return nil },

@@ -25,8 +25,15 @@ type Landing interface {
 	// Put makes the bytes durable before it returns. created is false when the
 	// same bytes were there already.
 	Put(ctx context.Context, r io.Reader) (o study.Object, created bool, err error)
+	// Open gives a Kept where something was erased from the object.
 	Open(ctx context.Context, o study.Object) (io.ReadCloser, error)
+	// Rewrite puts what write writes in the place of the object and destroys what it was.
+	Rewrite(ctx context.Context, o study.Object, write func(io.Writer) error) error
 }
+
+// Kept is a landed object that may be what is kept of one, in the format
+// transform.Kept.
+type Kept interface{ Kept() bool }
 
 // Store is what ingest needs of storage.
 type Store interface {
@@ -48,6 +55,10 @@ type Store interface {
 type Ingest interface {
 	Batch() int64
 	Landed(ctx context.Context, source, item string, object study.Digest) (bool, error)
+	// Draw keeps the numbers of identities that have none yet and answers those of all, sealed.
+	Draw(ctx context.Context, drawn []study.SealedUID) (map[study.Digest][]byte, error)
+	// Erased are the blind indexes of identities that must not come back.
+	Erased(ctx context.Context) (map[study.Digest]bool, error)
 	Resolve(ctx context.Context, ids []study.SealedIdentity) (numbers []int64, isNew []bool, err error)
 	Histories(ctx context.Context, participants []int64) ([]study.History, error)
 	Currents(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error)

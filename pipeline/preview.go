@@ -94,7 +94,7 @@ func show(ctx context.Context, f *Feed, d connectors.Delivery, rows int) (Previe
 		return Preview{}, err
 	}
 	defer func() { _ = r.Close() }()
-	v := &viewer{feed: f, masks: newColumnMasks(f.Study, &f.Config.Map), limit: int64(rows), numbers: map[string]int64{}, Preview: Preview{Rules: map[string]int{}}}
+	v := &viewer{feed: f, masks: newColumnMasks(f.Study, &f.Config.Map), limit: int64(rows), numbers: map[string]int64{}, codes: map[study.Digest]string{}, Preview: Preview{Rules: map[string]int{}}}
 	counted := &counting{r: r}
 	err = decode(ctx, f, counted, indifferent{f.Config}, v.add)
 	v.Bytes = counted.n
@@ -128,6 +128,7 @@ type viewer struct {
 	masks   columnMasks
 	limit   int64
 	numbers map[string]int64 // source identifier → number in this preview
+	codes   map[study.Digest]string
 }
 
 func (v *viewer) add(rows *transform.Rows, m *transform.Mapped) error {
@@ -146,7 +147,11 @@ func (v *viewer) add(rows *transform.Rows, m *transform.Mapped) error {
 		if d.Ordinal > v.limit {
 			continue
 		}
-		if err := v.record(d, id.Code, rows); err != nil {
+		code, err := v.code(&id)
+		if err == nil {
+			err = v.record(d, code, rows)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -160,6 +165,18 @@ func (v *viewer) add(rows *transform.Rows, m *transform.Mapped) error {
 		}
 	}
 	return nil
+}
+
+// code is the participant's code. A random one is drawn for this preview.
+func (v *viewer) code(id *deid.Identity) (code string, err error) {
+	if !v.feed.Intake.Drawn() {
+		return id.Code, nil
+	}
+	if code = v.codes[id.Blind]; code == "" {
+		code, err = v.feed.Intake.CodeOf(id.Blind, v.feed.Intake.Draw(id.Blind))
+		v.codes[id.Blind] = code
+	}
+	return code, err
 }
 
 func (v *viewer) landed(rows *transform.Rows, i int) []PreviewCell {

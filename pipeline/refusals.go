@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"longitude/deid"
 	"longitude/study"
 )
 
@@ -16,14 +17,14 @@ type refusals struct {
 	source string
 	limit  study.Limit
 	rules  map[string]int64
-	locked int64
+	meant  int64 // of those, what is no fault of the object
 }
 
 // add counts a refusal. What a lock refuses says nothing of the object: it waits
-// for the lock to be lifted.
+// for the lock to be lifted. Nor does what is refused of who was erased.
 func (r *refusals) add(rule string) {
-	if rule == study.EditedAfterLock {
-		r.locked++
+	if rule == study.EditedAfterLock || rule == deid.IdentityErased {
+		r.meant++
 		return
 	}
 	if r.rules == nil {
@@ -42,7 +43,7 @@ func (r *refusals) check(c *study.Counts, end bool) error {
 	if !end {
 		limit.Share = 0
 	}
-	refused, all := c.RowsQuarantined+c.Quarantined-r.locked, c.Read+c.Produced
+	refused, all := c.RowsQuarantined+c.Quarantined-r.meant, c.Read+c.Produced
 	if !limit.Exceeded(refused, all) {
 		return nil
 	}

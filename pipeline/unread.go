@@ -66,6 +66,12 @@ func (h *honest) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Kept is that of what it reads.
+func (h *honest) Kept() bool {
+	k, ok := h.r.(Kept)
+	return ok && k.Kept()
+}
+
 // blame says what an error of a format is about: the object, unless it could not
 // be read, the run was stopped, or trying again may help.
 func (h *honest) blame(ctx context.Context, err error) error {

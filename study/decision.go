@@ -12,6 +12,15 @@ const (
 	LockData    DecisionKind = "lock"         // no more changes to a study, a visit type or a participant
 	UnlockData  DecisionKind = "unlock"       // of a lock
 	AcceptShape DecisionKind = "accept_shape" // of a source that was frozen
+	Link        DecisionKind = "link"         // the participant is the same person as another
+	Unlink      DecisionKind = "unlink"       // of a link
+	Withdraw    DecisionKind = "withdraw"     // the participant takes part no more in what the detail says
+)
+
+// What a participant withdraws from: the detail of a withdrawal.
+const (
+	FutureUse = "future_use" // releases that are planned from then on
+	Erasure   = "erasure"    // and everything that leads to the person is erased
 )
 
 // Reasons are the closed list that decisions give; the words of a person beside
@@ -43,7 +52,8 @@ type Decision struct {
 	Evidence    string // that an explanation is given for
 	Source      string
 	Quarantine  int64  // number of the quarantined row
-	Lifts       int64  // lock that an unlock lifts
+	Lifts       int64  // lock that an unlock lifts, link that an unlink takes back
+	SameAs      int64  // participant that a link says Participant is
 	Reason      string // code of Reasons
 	Note        []byte // sealed; nil = none
 	KeyVersion  int    // of the note
@@ -57,7 +67,8 @@ type Decision struct {
 // LandedObject is an object that was read before and can be read again.
 type LandedObject struct {
 	Object Object
-	Batch  int64 // that first read it: its place in order of landing
-	Latest int64 // that last read it
+	Batch  int64     // that first read it: its place in order of landing
+	Latest int64     // that last read it
+	At     time.Time // when it landed
 	Item   string
 }

@@ -69,6 +69,7 @@ var ofRows = []Rule{
 	{"participant_missing", "the row names no participant", "correct `map.participant` if the column is wrong; else " + correctFile + decidedByWaive},
 	{"identity_empty", "the participant's identifier is blank once spaces are gone", correctFile},
 	{"identity_invalid", "the participant's identifier is too long, no text, or has invisible characters", correctFile},
+	{"erased", "the participant was erased and must not come back; nothing of the row is kept", "nothing: the site may leave the participant out of its files"},
 	{"site_invalid", "the site is no code of letters, digits, dash and underscore", "recode it with `values` under `map.site`, then replay"},
 	{"visit_missing", "the row feeds a form of a visit and tells no visit", "correct `map.visit` and `map.visit_date`, then replay; or " + correctFile},
 	{"visit_day_invalid", "the day of the visit is no whole number, or far outside any study", "correct `map.visit_day`, then replay; or " + correctFile},

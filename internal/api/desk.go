@@ -176,7 +176,7 @@ type DecisionsQuery struct {
 	Study       string `query:"study"`
 	Participant string `query:"participant" doc:"Participant code"`
 	Source      string `query:"source"`
-	Kind        string `query:"kind" enum:"explain,waive,lock,unlock,accept_shape"`
+	Kind        string `query:"kind" enum:"explain,waive,lock,unlock,accept_shape,link,unlink,withdraw"`
 	Paging
 }
 

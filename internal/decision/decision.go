@@ -86,6 +86,12 @@ func About(d *study.Decision) string {
 		return "lock/" + number(d.Lifts)
 	case study.AcceptShape:
 		return "source/" + d.Source
+	case study.Link:
+		return "participant/" + number(d.Participant) + "/same_as/" + number(d.SameAs)
+	case study.Unlink:
+		return "link/" + number(d.Lifts)
+	case study.Withdraw:
+		return "participant/" + number(d.Participant) + "/withdraw/" + d.Deviation.Detail
 	}
 	var covers []string
 	if d.Participant != 0 {

@@ -73,6 +73,9 @@ func TestAbout(t *testing.T) {
 		"lock/3":                                {Kind: study.UnlockData, Lifts: 3},
 		"quarantine/44":                         {Kind: study.Waive, Quarantine: 44},
 		"source/site-a":                         {Kind: study.AcceptShape, Source: "site-a"},
+		"participant/7/same_as/4":               {Kind: study.Link, Participant: 7, SameAs: 4},
+		"link/3":                                {Kind: study.Unlink, Participant: 7, Lifts: 3},
+		"participant/7/withdraw/future_use":     {Kind: study.Withdraw, Participant: 7, Deviation: study.DeviationKey{Detail: study.FutureUse}},
 		"participant/7/visit/0/consent_missing": {Kind: study.Explain, Participant: 7, Deviation: study.DeviationKey{Code: study.ConsentMissing}},
 	} {
 		if got := About(&d); got != want {

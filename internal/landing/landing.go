@@ -33,6 +33,7 @@ import (
 
 const (
 	layout      = 1 // the version byte
+	kept        = 2 // of an object from which something was erased
 	segment     = 1 << 20
 	keySize     = 32
 	wrappedSize = 12 + keySize + 16
@@ -140,36 +141,37 @@ func (s *Store) Open(ctx context.Context, o study.Object) (io.ReadCloser, error)
 	if err != nil {
 		return nil, s.missing(o, err)
 	}
-	r, err := s.open(stored, o)
+	r, version, err := s.open(stored, o)
 	if err != nil {
 		_ = stored.Close()
 		return nil, damaged(o)
 	}
-	return &plaintext{ctx: ctx, r: r, stored: stored, object: o}, nil
+	return &plaintext{ctx: ctx, r: r, stored: stored, object: o, kept: version == kept}, nil
 }
 
-func (s *Store) open(stored objectstore.Object, o study.Object) (io.Reader, error) {
+func (s *Store) open(stored objectstore.Object, o study.Object) (r io.Reader, version byte, err error) {
 	end := stored.Size() - wrappedSize
 	if stored.Size() < overhead {
-		return nil, io.ErrUnexpectedEOF
+		return nil, 0, io.ErrUnexpectedEOF
 	}
-	wrapped, version := make([]byte, wrappedSize), make([]byte, 1)
+	wrapped, first := make([]byte, wrappedSize), make([]byte, 1)
 	if _, err := stored.ReadAt(wrapped, end); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, 0, err
 	}
-	if _, err := stored.ReadAt(version, 0); err != nil || version[0] != layout {
-		return nil, errors.New("unknown layout")
+	if _, err := stored.ReadAt(first, 0); err != nil || first[0] != layout && first[0] != kept {
+		return nil, 0, errors.New("unknown layout")
 	}
 	n := s.wrap.NonceSize()
-	key, err := s.wrap.Open(nil, wrapped[:n], wrapped[n:], s.binding(o))
+	key, err := s.wrap.Open(nil, wrapped[:n], wrapped[n:], s.bindingOf(first[0], o))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	stream, err := streamCipher(key)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return stream.NewDecryptingReader(io.NewSectionReader(stored, 1, end-1), []byte(s.study))
+	r, err = stream.NewDecryptingReader(io.NewSectionReader(stored, 1, end-1), []byte(s.study))
+	return r, first[0], err
 }
 
 // Exists reports whether an object is there, without reading it.
@@ -198,6 +200,7 @@ type plaintext struct {
 	r      io.Reader
 	stored io.Closer
 	object study.Object
+	kept   bool // see Kept
 }
 
 func (p *plaintext) Read(b []byte) (int, error) {

@@ -50,11 +50,11 @@ func insertDecision(ctx context.Context, tx pgx.Tx, reg *registered, d *study.De
 	}
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO research.decision (decision_id, kind, study_id, after_batch, participant_id, visit, code, visit_no, detail, evidence,
-		  source, quarantine_id, lifts, reason, actor, statement, signature, signed_by, recorded_at)
+		  source, quarantine_id, lifts, same_as, reason, actor, statement, signature, signed_by, recorded_at)
 		VALUES ($1, $2, $3, (SELECT coalesce(max(batch_id), 0) FROM research.batch WHERE study_id = $3), $4, $5, $6, $7, $8, $9,
-		  $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+		  $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 		d.ID, d.Kind, reg.id, nullID(d.Participant), d.Visit, d.Deviation.Code, d.Deviation.VisitNo, d.Deviation.Detail, d.Evidence,
-		d.Source, nullID(d.Quarantine), nullID(d.Lifts), d.Reason, d.Actor, d.Statement, d.Signature, d.SignedBy, d.At); err != nil {
+		d.Source, nullID(d.Quarantine), nullID(d.Lifts), nullID(d.SameAs), d.Reason, d.Actor, d.Statement, d.Signature, d.SignedBy, d.At); err != nil {
 		return err
 	}
 	if d.Note == nil {
@@ -82,6 +82,8 @@ func decidable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decisio
 		return fmt.Sprintf("quarantine/%d", d.Quarantine), waivable(ctx, tx, reg, d)
 	case study.UnlockData:
 		return fmt.Sprintf("lock/%d", d.Lifts), liftable(ctx, tx, reg, d)
+	case study.Link, study.Unlink, study.Withdraw:
+		return fmt.Sprintf("participant/%d", d.Participant), personal(ctx, tx, reg, d)
 	case study.AcceptShape:
 		return "source/" + d.Source, exists(ctx, tx, "a shape of source "+d.Source,
 			`SELECT FROM research.source_shape h JOIN research.batch b USING (batch_id) WHERE b.study_id = $1 AND h.source = $2`, reg.id, d.Source)
@@ -171,14 +173,16 @@ func (s *Store) DeviationByID(ctx context.Context, id int64) (studyName string, 
 	return studyName, participant, d, fault("find the deviation", err)
 }
 
-// ParticipantByCode answers the number of the participant that any of whose codes is code.
+// ParticipantByCode answers the number of the participant that any of whose codes is
+// code, those of linked participants among them.
 func (s *Store) ParticipantByCode(ctx context.Context, studyName, code string) (id int64, err error) {
 	reg, err := s.shown(studyName)
 	if err != nil {
 		return 0, err
 	}
 	err = s.app.QueryRow(ctx, `
-		SELECT participant_id FROM research.participant_identity i JOIN research.participant p USING (participant_id)
+		SELECT coalesce(l.same_as, p.participant_id) FROM research.participant_identity i JOIN research.participant p USING (participant_id)
+		LEFT JOIN research.participant_link l USING (participant_id)
 		WHERE i.code = $1 AND p.study_id = $2`, code, reg.id).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = status.NotFound("participant " + code)

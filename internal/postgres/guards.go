@@ -17,14 +17,17 @@ var guarded = func() []string {
 	for schema, tables := range map[string]string{
 		"research": "document key_check shape batch participant participant_identity participant_version record_version visit_version deviation_version " +
 			"hold_version quarantine quarantine_sighting release release_publication decision source_shape drift_event applied",
-		"vault": "identity sealed_value quarantined_row object_name decision_note",
-		"audit": "event seal node checkpoint payload person_version signature",
+		"vault": "identity sealed_value quarantined_row object_name decision_note uid erased request_reason",
+		"audit": "event seal node checkpoint payload person_version signature vault_request vault_step",
 	} {
 		for table := range strings.FieldsSeq(tables) {
 			out = append(out, schema+"."+table+".append_only")
 		}
 	}
 	out = append(out, "audit.payload.redact_only")
+	for table := range strings.FieldsSeq("identity sealed_value quarantined_row object_name decision_note uid") {
+		out = append(out, "vault."+table+".erase_only")
+	}
 	slices.Sort(out)
 	return out
 }()
@@ -52,7 +55,7 @@ func (s *Store) Guarded(ctx context.Context) error {
 	rows, err := s.app.Query(ctx, `
 		SELECT t.tgrelid::regclass::text || '.' || t.tgname FROM pg_trigger t
 		JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE t.tgenabled = 'A' AND n.nspname = 'audit' AND p.proname IN ('refuse_change', 'refuse_deletion')`)
+		WHERE t.tgenabled = 'A' AND n.nspname = 'audit' AND p.proname IN ('refuse_change', 'refuse_deletion', 'refuse_erasure')`)
 	if err != nil {
 		return fault("look at the guards of the database", err)
 	}

@@ -66,6 +66,9 @@ func (in *Ingest) Resolve(ctx context.Context, ids []study.SealedIdentity) (numb
 		codes[i] = id.Code
 		at[id.Code] = i
 	}
+	if err := in.clash(ctx, codes, ids); err != nil {
+		return nil, nil, err
+	}
 	numbers, isNew = make([]int64, len(ids)), make([]bool, len(ids))
 	if err := in.lookUp(ctx, codes, at, numbers); err != nil {
 		return nil, nil, err
@@ -117,7 +120,11 @@ func (in *Ingest) Resolve(ctx context.Context, ids []study.SealedIdentity) (numb
 	return numbers, isNew, vaulted.send(ctx, in.tx, "vault.identity", "code, participant_id, namespace, blind, box, key_version, canon")
 }
 
+// lookUp finds the participants that the codes stand for today: links count.
 func (in *Ingest) lookUp(ctx context.Context, codes []string, at map[string]int, numbers []int64) error {
+	if err := in.past.tell(ctx); err != nil {
+		return fault("read what was decided", err)
+	}
 	rows, err := in.tx.Query(ctx, `SELECT code, participant_id FROM research.participant_identity WHERE code = ANY($1)`, codes)
 	if err != nil {
 		return fault("look up participants", err)
@@ -125,7 +132,7 @@ func (in *Ingest) lookUp(ctx context.Context, codes []string, at map[string]int,
 	var code string
 	var number int64
 	_, err = pgx.ForEachRow(rows, []any{&code, &number}, func() error {
-		numbers[at[code]] = number
+		numbers[at[code]] = in.past.person(number)
 		return nil
 	})
 	return fault("look up participants", err)

@@ -108,7 +108,8 @@ func (in *Ingest) BatchesOf(ctx context.Context, source, item string) (map[int64
 
 // Asserted answers the participants with a record that is there and whose current
 // version came with one of the batches, ascending. Candidates are found by batch;
-// what is current is looked up for these only, up to the first such record.
+// what is current is looked up for these only, up to the first such record. Nobody
+// asserts anything of who was erased.
 func (in *Ingest) Asserted(ctx context.Context, batches map[int64]bool) ([]int64, error) {
 	rows, err := in.tx.Query(ctx, `
 		WITH candidate AS MATERIALIZED (
@@ -125,7 +126,10 @@ func (in *Ingest) Asserted(ctx context.Context, batches map[int64]bool) ([]int64
 		return nil, fault("list the participants of the source", err)
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	return ids, fault("list the participants of the source", err)
+	if err == nil {
+		err = in.past.tell(ctx)
+	}
+	return slices.DeleteFunc(ids, func(id int64) bool { return in.past.erased[id] }), fault("list the participants of the source", err)
 }
 
 // Refused answers what a batch quarantined: the digest of each thing, as often as

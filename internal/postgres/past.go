@@ -21,6 +21,9 @@ type past struct {
 	origins   map[int64]int64               // of batches that read an object again: the batch that first did
 	locks     map[int64][]study.Lock        // by participant; 0 = those of the study
 	explained map[int64][]study.Explanation // by participant
+	linked    map[int64]int64               // participants that are another one, by number
+	withdrawn map[int64]bool                // from releases
+	erased    map[int64]bool
 }
 
 // tell reads origins and decisions, once.
@@ -43,8 +46,43 @@ func (p *past) tell(ctx context.Context) error {
 	if err := p.decisions(ctx); err != nil {
 		return err
 	}
+	if err := p.persons(ctx); err != nil {
+		return err
+	}
 	p.told = true
 	return nil
+}
+
+// persons reads who is whom and who has withdrawn.
+func (p *past) persons(ctx context.Context) error {
+	p.linked, p.withdrawn, p.erased = map[int64]int64{}, map[int64]bool{}, map[int64]bool{}
+	rows, err := p.q.Query(ctx, `
+		SELECT participant_id, coalesce(same_as, 0), detail FROM research.decision d
+		WHERE study_id = $1 AND after_batch < $2 AND (kind = 'withdraw' OR kind = 'link' AND NOT EXISTS (
+		  SELECT 1 FROM research.decision u WHERE u.kind = 'unlink' AND u.lifts = d.decision_id AND u.after_batch < $2))`, p.reg.id, p.upTo)
+	if err != nil {
+		return err
+	}
+	var participant, other int64
+	var scope string
+	_, err = pgx.ForEachRow(rows, []any{&participant, &other, &scope}, func() error {
+		if other > 0 {
+			p.linked[participant] = other
+			return nil
+		}
+		p.withdrawn[participant] = true
+		p.erased[participant] = p.erased[participant] || scope == study.Erasure
+		return nil
+	})
+	return err
+}
+
+// person is the participant that a number stands for.
+func (p *past) person(number int64) int64 {
+	if other, linked := p.linked[number]; linked {
+		return other
+	}
+	return number
 }
 
 func (p *past) decisions(ctx context.Context) error {

@@ -104,7 +104,7 @@ func readDeviation(row pgx.CollectableRow) (d status.DeviationItem, err error) {
 const decided = `
 	SELECT d.decision_id, d.kind, s.name, coalesce(p.code, ''), CASE WHEN d.visit_no = 0 THEN d.visit ELSE coalesce(v.visit_type, d.visit_no::text) END,
 	       d.code, d.detail, d.evidence, d.source, coalesce(d.quarantine_id, 0), coalesce(d.lifts, 0),
-	       EXISTS (SELECT 1 FROM research.decision u WHERE u.kind = 'unlock' AND u.lifts = d.decision_id), d.reason, d.actor, d.recorded_at, d.signed_by
+	       EXISTS (SELECT 1 FROM research.decision u WHERE u.kind IN ('unlock', 'unlink') AND u.lifts = d.decision_id), d.reason, d.actor, d.recorded_at, d.signed_by
 	FROM research.decision d JOIN research.study s USING (study_id)
 	LEFT JOIN research.participant p USING (participant_id)
 	LEFT JOIN LATERAL (SELECT visit_type FROM research.visit_version v

@@ -177,8 +177,12 @@ func (s *Snapshot) Close(ctx context.Context) {
 	s.free()
 }
 
-// Participants lists number and code of every participant of the study.
+// Participants lists number and code of the study's participants. Who has withdrawn,
+// and who is somebody else, is none of them.
 func (s *Snapshot) Participants(ctx context.Context) ([]study.Participant, error) {
+	if err := s.past.tell(ctx); err != nil {
+		return nil, fault("read what was decided", err)
+	}
 	rows, err := s.tx.Query(ctx, `SELECT participant_id, code FROM research.participant WHERE study_id = $1 AND batch_id <= $2 ORDER BY participant_id`,
 		s.reg.id, s.upTo)
 	if err != nil {
@@ -187,7 +191,9 @@ func (s *Snapshot) Participants(ctx context.Context) ([]study.Participant, error
 	var out []study.Participant
 	var p study.Participant
 	_, err = pgx.ForEachRow(rows, []any{&p.ID, &p.Code}, func() error {
-		out = append(out, p)
+		if !s.past.withdrawn[p.ID] && s.past.person(p.ID) == p.ID {
+			out = append(out, p)
+		}
 		return nil
 	})
 	return out, fault("list the participants", err)

@@ -107,7 +107,8 @@ var appendOnly = []string{
 	"research.participant_version", "research.record_version", "research.visit_version", "research.deviation_version",
 	"research.hold_version", "research.quarantine", "research.quarantine_sighting", "research.release", "research.release_publication",
 	"research.decision", "research.source_shape", "research.drift_event", "research.applied",
-	"vault.identity", "vault.sealed_value", "vault.quarantined_row", "vault.object_name", "vault.decision_note", "audit.event", "audit.seal", "audit.node", "audit.checkpoint", "audit.payload"}
+	"vault.identity", "vault.sealed_value", "vault.quarantined_row", "vault.object_name", "vault.decision_note", "vault.uid", "vault.erased", "vault.request_reason",
+	"audit.vault_request", "audit.vault_step", "audit.event", "audit.seal", "audit.node", "audit.checkpoint", "audit.payload"}
 
 func refused(err error) bool {
 	var pg *pgconn.PgError

@@ -119,7 +119,7 @@ type Explanation struct {
 // DecisionItem is what a person decided, without the sealed words beside it.
 type DecisionItem struct {
 	ID            int64     `json:"id"`
-	Kind          string    `json:"kind" enum:"explain,waive,lock,unlock,accept_shape"`
+	Kind          string    `json:"kind" enum:"explain,waive,lock,unlock,accept_shape,link,unlink,withdraw"`
 	Study         string    `json:"study"`
 	Code          string    `json:"participant,omitempty" doc:"Participant code"`
 	Visit         string    `json:"visit,omitempty" doc:"Visit type of a lock, visit type or number of an explanation"`
