@@ -179,7 +179,7 @@ func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d 
 // batch begins to describe what is recorded of an object.
 func (in *Ingester) batch(f *Feed, object study.Object, run int64, actor string) study.BatchRecord {
 	return study.BatchRecord{Kind: "object", Source: f.Config.Name, Object: object, RunID: run, Actor: actor,
-		AsOf: in.today(f.Study), Mapping: f.Config.Digest, Protocol: f.Study.Digest}
+		AsOf: in.today(f.Study), Mapping: f.Config.Digest, Protocol: f.Study.Digest, Precedence: f.Config.Precedence}
 }
 
 // transact commits what do does, or nothing of it.
@@ -204,7 +204,8 @@ type reading struct {
 	object study.Object
 	item   string // keyed digest of its name
 	asOf   study.Date
-	origin int64 // batch that first read it, when it is read again; 0 = now
+	origin int64     // batch that first read it, when it is read again; 0 = now
+	landed time.Time // when it is read again
 
 	together  map[int64]bool // the same of all objects that are read again with it
 	facts     *told          // by them
@@ -219,6 +220,14 @@ type reading struct {
 	changed  bool              // something was written besides the quarantine
 	tree     *study.BatchTree
 	forms    []study.Digest // of the study, as leaves name them
+}
+
+// landing is the place of the object in the order of landing.
+func (r *reading) landing() study.Landing {
+	if r.origin > 0 {
+		return study.Landing{Batch: r.origin, At: r.landed}
+	}
+	return r.tx.Landing()
 }
 
 // sighting is a thing in quarantine and the row it was found in.

@@ -8,7 +8,9 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -152,6 +154,9 @@ func (m *memory) stored() (current, late, quarantined int64) {
 	return current, late, quarantined
 }
 
+// factAt is the visit's number in a packed fact.
+var factAt = regexp.MustCompile(`/[0-9]+/`)
+
 // everything writes down what is current, naming participants by code and visits
 // by key, so that neither the order of arrival nor a number shows.
 func (m *memory) everything() (out []string) {
@@ -162,7 +167,11 @@ func (m *memory) everything() (out []string) {
 			key[v.No] = v.Key
 			out = append(out, fmt.Sprint(code, " visit ", v.Key, v.Type, v.Actual, v.Reason, v.Modified, v.Verdict))
 		}
-		h.Participant.ID = 0
+		h.Participant.ID, h.Participant.Told = 0, ""
+		h.Participant.Facts = factAt.ReplaceAllStringFunc(h.Participant.Facts, func(at string) string {
+			no, _ := strconv.Atoi(strings.Trim(at, "/"))
+			return "/" + key[int32(no)] + "/"
+		})
 		out = append(out, fmt.Sprint(code, " participant ", h.Participant))
 		current := map[study.RecordKey]study.VersionRef{}
 		for _, v := range h.Versions {

@@ -114,15 +114,17 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 			unasserted(read[i].Versions)
 		}
 	}
+	landing := j.landing()
 	onAll := slices.DeleteFunc(slices.Clone(j.locks), func(l study.Lock) bool { return l.Participant > 0 })
 	out := make([]study.History, len(j.participants))
 	for i, p := range j.participants {
 		if j.fresh[p] {
 			out[i] = study.History{Locks: onAll, Participant: study.Participant{ID: p, Code: j.codes[p], Consented: study.NoDate,
 				Withdrawn: study.NoDate, StatusOn: study.NoDate}}
-			continue
+		} else {
+			out[i], read = read[0], read[1:]
 		}
-		out[i], read = read[0], read[1:]
+		out[i].Landing = landing
 	}
 	return out, nil
 }

@@ -172,11 +172,14 @@ func (m *memory) landed() (out []study.LandedObject) {
 			out[at[b.Origin]].Latest = n
 		default:
 			at[n] = len(out)
-			out = append(out, study.LandedObject{Object: b.Object, Batch: n, Latest: n, Item: b.Item})
+			out = append(out, study.LandedObject{Object: b.Object, Batch: n, Latest: n, Item: b.Item, At: landedAt(n)})
 		}
 	}
 	return out
 }
+
+// landedAt is when the object of a batch landed, after every row was modified.
+func landedAt(batch int64) time.Time { return time.Unix(5e9+batch, 0) }
 
 // transaction is the Ingest over a copy.
 type transaction struct {
@@ -184,7 +187,9 @@ type transaction struct {
 	store *vault
 }
 
-func (x *transaction) Batch() int64             { return x.batch }
+func (x *transaction) Landing() study.Landing {
+	return study.Landing{Batch: x.batch, At: landedAt(x.batch)}
+}
 func (x *transaction) Rollback(context.Context) {}
 func (x *transaction) Commit(context.Context) error {
 	x.store.m = x.memory
@@ -231,7 +236,7 @@ func (x *transaction) Write(_ context.Context, c *study.Changes) error {
 	}
 	for _, r := range c.Records {
 		ref := study.VersionRef{Key: r.Key, Version: r.Version, Late: r.Late, Hash: r.Record.Hash, Modified: r.Record.Modified,
-			BatchID: x.batch, Ordinal: r.Record.Ordinal, Entered: r.Record.Entered, Removed: r.Record.Removed}
+			BatchID: x.batch, Ordinal: r.Record.Ordinal, Entered: r.Record.Entered, Removed: r.Record.Removed, Precedence: r.Record.Precedence}
 		if ref.Removed {
 			ref.Late = false // storage has one mark for both, and a later version follows
 		}

@@ -53,7 +53,8 @@ type Store interface {
 // Ingest is the one transaction in which everything that follows from one
 // object is recorded.
 type Ingest interface {
-	Batch() int64
+	// Landing is the place of an object that is read now.
+	Landing() study.Landing
 	Landed(ctx context.Context, source, item string, object study.Digest) (bool, error)
 	// Draw keeps the numbers of identities that have none yet and answers those of all, sealed.
 	Draw(ctx context.Context, drawn []study.SealedUID) (map[study.Digest][]byte, error)

@@ -22,16 +22,17 @@ import (
 // records of that form, or rows, are refused. Of an object that is read again the
 // row is known that gave a record.
 type removal struct {
-	source   string
-	alone    func(v *study.VersionRef) bool // the version is the source's, or the object's
-	keeps    func(v *study.VersionRef) bool // what was refused may be this
-	landed   int64                          // of an object that is read again: the batch that first read it; 0 = now
-	together map[int64]bool                 // the same of all objects that are read again with it
-	whole    map[int64]bool                 // if that is the newest snapshot: the batches of all like it
-	refused  map[string]bool                // forms of records that were refused of it; "" = whole rows
-	limit    float64                        // share of live that may go, of a snapshot
-	asserted []int64                        // participants that may have something to lose, ascending
-	study    *study.Study
+	source     string
+	precedence int32                          // of the source
+	alone      func(v *study.VersionRef) bool // the version is the source's, or the object's
+	keeps      func(v *study.VersionRef) bool // what was refused may be this
+	landed     int64                          // of an object that is read again: the batch that first read it; 0 = now
+	together   map[int64]bool                 // the same of all objects that are read again with it
+	whole      map[int64]bool                 // if that is the newest snapshot: the batches of all like it
+	refused    map[string]bool                // forms of records that were refused of it; "" = whole rows
+	limit      float64                        // share of live that may go, of a snapshot
+	asserted   []int64                        // participants that may have something to lose, ascending
+	study      *study.Study
 
 	live, gone int64
 	shared     bool // something stepped back that another object may have said too
@@ -54,7 +55,7 @@ func newRemoval(ctx context.Context, r *reading, d *door) (*removal, error) {
 	if err != nil || len(batches) == 0 {
 		return nil, err
 	}
-	m := &removal{source: r.feed.Config.Name, study: r.feed.Study, landed: r.origin, together: r.together,
+	m := &removal{source: r.feed.Config.Name, precedence: r.feed.Config.Precedence, study: r.feed.Study, landed: r.origin, together: r.together,
 		limit: r.feed.Config.Snapshot.MaxRemoved, refused: d.refusedForms}
 	if m.asserted, err = r.tx.Asserted(ctx, batches); err != nil {
 		return nil, err
@@ -197,7 +198,7 @@ const unsaid = study.UnsaidActual | study.UnsaidPlanned | study.UnsaidDeclared |
 
 // tombstone is a record that says of v that it is gone; no row says so.
 func (m *removal) tombstone(h *study.History, v *study.VersionRef) study.Record {
-	r := study.Record{Participant: h.Participant.ID, Form: v.Key.Form, Occurrence: v.Key.Occurrence, Removed: true, Landed: m.landed,
+	r := study.Record{Participant: h.Participant.ID, Form: v.Key.Form, Occurrence: v.Key.Occurrence, Removed: true, Landed: m.landed, Precedence: m.precedence,
 		Entered: study.NoDate, Withdrawn: study.NoDate, Consented: study.NoDate, StatusOn: study.NoDate,
 		Answers: blank(&m.study.Forms[v.Key.Form]), Visit: study.VisitRef{Type: -1}}
 	if v.Key.VisitNo > 0 {

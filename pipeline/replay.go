@@ -72,7 +72,7 @@ func (in *Ingester) replay(ctx context.Context, f *Feed, objects []study.LandedO
 	err = in.retrying(ctx, f.Config.Retry, func() error {
 		for len(objects) > 0 {
 			o := objects[0]
-			r := &reading{feed: f, object: o.Object, item: o.Item, origin: o.Batch, together: together, facts: facts,
+			r := &reading{feed: f, object: o.Object, item: o.Item, origin: o.Batch, landed: o.At, together: together, facts: facts,
 				overtaken: o.Batch < last, newest: o.Batch == newest[scope(&o)]}
 			done, err := in.readAgain(ctx, r, o.Latest, out.Run, actor)
 			if err != nil {

@@ -43,7 +43,7 @@ func randomRecord(rng *rand.Rand) study.Record {
 			Actual: randomPartial(rng), Planned: randomPartial(rng), Declared: randomPartial(rng)},
 		Answers: randomText(rng), Missing: randomText(rng), Findings: randomText(rng), KeyVersion: 1 + rng.IntN(3),
 		Status: study.ParticipantStatus(randomText(rng)), StatusOn: randomDate(rng), Change: study.ChangeReason(rng.IntN(3)),
-		Removed: rng.IntN(2) == 0, Landed: rng.Int64N(1000),
+		Removed: rng.IntN(2) == 0, Landed: rng.Int64N(1000), Precedence: rng.Int32N(5) - 2,
 	}
 	for range rng.IntN(3) {
 		r.Facts = append(r.Facts, study.Fact{Index: rng.IntN(5), Value: randomText(rng)})

@@ -21,7 +21,7 @@ func (w *recordWriter) write(r *study.Record) error {
 	b := w.buf[:0]
 	for _, n := range [...]int64{r.Participant, r.Ordinal, r.Line, int64(r.Form), int64(r.Visit.Type), micros(r.Modified),
 		int64(r.Entered), int64(r.Withdrawn), int64(r.Consented), int64(r.KeyVersion), bit(r.Visit.Reason), int64(r.Visit.Unsaid),
-		int64(r.StatusOn), int64(r.Change), bit(r.Removed), r.Landed} {
+		int64(r.StatusOn), int64(r.Change), bit(r.Removed), r.Landed, int64(r.Precedence)} {
 		b = binary.AppendVarint(b, n)
 	}
 	for _, s := range [...]string{r.Site, r.Occurrence, r.Visit.Key, r.Visit.Actual.String(), r.Visit.Planned.String(),
@@ -69,6 +69,7 @@ func (d *recordReader) read(r *study.Record) error {
 	r.Entered, r.Withdrawn, r.Consented = study.Date(d.int()), study.Date(d.int()), study.Date(d.int())
 	r.KeyVersion, r.Visit.Reason, r.Visit.Unsaid = int(d.int()), d.int() == 1, study.Unsaid(d.int())
 	r.StatusOn, r.Change, r.Removed, r.Landed = study.Date(d.int()), study.ChangeReason(d.int()), d.int() == 1, d.int()
+	r.Precedence = int32(d.int())
 	r.Site, r.Occurrence, r.Visit.Key = d.text(), d.text(), d.text()
 	r.Visit.Actual, r.Visit.Planned, r.Visit.Declared = d.date(), d.date(), d.date()
 	r.Answers, r.Missing, r.Findings, r.Status = d.text(), d.text(), d.text(), study.ParticipantStatus(d.text())

@@ -7,11 +7,11 @@ import (
 	"longitude/study"
 )
 
-// Facts of visits and participants are told by rows and kept without the place of
-// their object in the order of landing. Rows that say when they were modified are
-// in order by that. Of those that do not, the object that landed last tells; so
-// objects are read again from the last to the first, and what one told none before
-// it tells again.
+// A fact is kept with when it was told. Of rows that do not say when they were
+// modified that is when a source first told it, not when it repeated it: an export
+// that says what is known leaves no trace. So where such rows are read again, a
+// fact that was repeated by an object that landed later stays; objects are read
+// again from the last to the first, and what one told none before it tells again.
 type told struct {
 	seed  maphash.Seed
 	later map[uint64]struct{} // facts told by objects that landed later and are read again too

@@ -7,9 +7,13 @@ import (
 	"strings"
 )
 
+// ConsentFact is the name of a known fact that is a day of consent, "" where the
+// record gives none; no fact of a study has such a name.
+const ConsentFact = "(consent)"
+
 // KnownFact is a fact with the record that told it.
 type KnownFact struct {
-	Name  string // of the FactSource
+	Name  string // of the FactSource, or ConsentFact
 	Value string
 	From  RecordKey
 }

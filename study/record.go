@@ -155,6 +155,7 @@ type Record struct {
 	Findings    string
 	Hash        [16]byte // content hash: values, missing reasons and a keyed digest of the sealed values
 	Landed      int64    // place of its object in order of landing: the batch that first read it; 0 = now
+	Precedence  int32    // of its source
 	Sealed      []SealedItem
 	KeyVersion  int    // of the boxes
 	SealedRaw   []byte // the row, sealed, where a rule may still reject it
@@ -241,6 +242,7 @@ type BatchRecord struct {
 	Actor       string
 	AsOf        Date
 	Origin      int64  // batch that first read the object; 0 = this one
+	Precedence  int32  // of the source
 	Aside       bool   // the object was put aside whole: its shape has changed
 	Mapping     Digest // version of the source document
 	Protocol    Digest // version of the study document

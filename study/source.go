@@ -13,6 +13,7 @@ type Source struct {
 	Format      FormatSpec
 	Snapshot    Snapshot
 	Drift       DriftPolicy
+	Precedence  int32 // where sources disagree, the higher counts; of equals what was modified, or else landed, last
 	MaxRejected Limit // of rows and records refused of one object; more stop the run before anything of it is recorded
 	Map         Mapping
 	Digest      Digest // of the document as written: the version of the mapping

@@ -16,6 +16,7 @@ type Participant struct {
 	Status    ParticipantStatus // as the source says; "" = it does not
 	StatusOn  Date              // since when; NoDate: unknown
 	Facts     string            // packed; see PackFacts
+	Told      string            // what the rest rests on, packed; see Tellings
 }
 
 // ParticipantStatus is where a participant stands in the study.
@@ -70,7 +71,8 @@ type Visit struct {
 	Planned  PartialDate
 	Declared PartialDate // separately declared baseline date
 	Reason   bool        // the source gave a reason for a deviation
-	Modified time.Time   // of the row that last set the facts; orders corrections
+	Modified time.Time   // of the row that last set the facts; orders reasons
+	Told     VisitTold   // when the three dates were told
 
 	Verdict
 }
@@ -158,23 +160,27 @@ type VersionRef struct {
 	Ordinal  int64
 	Entered  Date
 	Landed   int64 // place of its object in order of landing: the batch that first read it
+
+	Precedence int32 // of its source, when it was recorded
 }
 
 // Order is the version's place among the versions of its record.
-func (v *VersionRef) Order() Order { return Order{v.Modified, v.Landed, v.Ordinal} }
+func (v *VersionRef) Order() Order { return Order{v.Precedence, v.Modified, v.Landed, v.Ordinal} }
 
 // Order is the record's place among the versions of its record.
 func (r *Record) Order() Order {
 	if r.Landed == 0 {
-		return Order{r.Modified, math.MaxInt64, r.Ordinal}
+		return Order{r.Precedence, r.Modified, math.MaxInt64, r.Ordinal}
 	}
-	return Order{r.Modified, r.Landed, r.Ordinal}
+	return Order{r.Precedence, r.Modified, r.Landed, r.Ordinal}
 }
 
-// Order says which version of a record is current: the one that the source
-// modified last; where a source does not say, the one whose object landed last;
+// Order says which version of a record is current: that of the source which takes
+// precedence; among equals the one that the source modified last; where a source does not say, the one whose object landed last;
 // within an object the later row; of one row, what the latest mapping made of it.
 type Order struct {
+	Precedence int32 // of the source: the higher counts whenever it comes
+
 	Modified time.Time // zero: the source does not say
 	Landed   int64
 	Ordinal  int64
@@ -183,6 +189,9 @@ type Order struct {
 // Replaces reports whether a version at o counts instead of one at than that was
 // recorded before it.
 func (o Order) Replaces(than Order) bool {
+	if o.Precedence != than.Precedence {
+		return o.Precedence > than.Precedence
+	}
 	if !o.Modified.IsZero() && !than.Modified.IsZero() && !o.Modified.Equal(than.Modified) {
 		return o.Modified.After(than.Modified)
 	}
@@ -199,6 +208,7 @@ type History struct {
 	Versions    []VersionRef // by key, then version
 	Deviations  []Deviation  // current state of each key
 	Holds       []Hold       // records held now
+	Landing     Landing      // of the object that the new records are of
 	Locks       []Lock       // in force, of the study and of this participant
 	Explained   []Explanation
 }

@@ -1,6 +1,11 @@
 package transform
 
-import "longitude/study"
+import (
+	"slices"
+	"strings"
+
+	"longitude/study"
+)
 
 // enrol updates what is known of the participant from the current records.
 func (j *judging) enrol() {
@@ -12,47 +17,105 @@ func (j *judging) enrol() {
 	if j.without(j.enrolment) {
 		p.Enrolled = false
 	}
-	if j.site >= 0 {
-		if site := j.news[j.site].Site; site != p.Site && (p.Site == "" || !j.stale(j.site)) {
-			p.Site = site
+	told := tellings(p)
+	j.site, j.withdrawn, j.status = -1, -1, -1
+	for i := range j.news {
+		if n := &j.news[i]; !n.Removed && j.out.Blocked[i] == "" {
+			j.hear(&told, i)
 		}
 	}
-	if j.withdrawn >= 0 && (!p.Withdrawn.Known() || !j.stale(j.withdrawn)) {
-		p.Withdrawn = j.news[j.withdrawn].Withdrawn
+	if packed := told.Pack(); packed != p.Told {
+		p.Told = packed
 	}
-	if j.status >= 0 && (p.Status == "" || !j.stale(j.status)) {
-		j.stand()
-	}
-	switch p.Status {
-	case "":
-		p.StatusOn = study.NoDate
-	case study.Withdrew:
-		p.Withdrawn = earlier(p.Withdrawn, p.StatusOn)
-	}
-	if j.consent >= 0 {
-		p.Consented = j.consented()
-	}
+	p.Site, p.Status = told.Site.Value, study.ParticipantStatus(told.Status.Value)
+	p.StatusOn, p.Withdrawn = since(&told), left(&told)
 	j.remember()
 }
 
-// stand takes over the participant's status. The day since which it is withdrawn
-// is a day of withdrawal, unless an earlier one was told; a correction of that day
-// moves it. A row that says enrolled takes back a withdrawal that was told before
-// it, unless it only repeats itself.
-func (j *judging) stand() {
-	p, n := &j.out.Participant, &j.news[j.status]
-	told := p.Status == study.Withdrew && p.Withdrawn == p.StatusOn // only by the status
-	if n.Status != p.Status || n.StatusOn.Known() {
-		p.StatusOn = n.StatusOn
+// tellings are what is known of p, and when it was told. Of one stored before that
+// was kept the day of the status withdrawn is no other withdrawal.
+func tellings(p *study.Participant) study.Tellings {
+	if p.Told != "" {
+		return study.UnpackTellings(p.Told)
 	}
-	again := n.Status == p.Status && j.repeated(j.status)
-	p.Status = n.Status
-	if told && n.Status == study.Withdrew {
-		p.Withdrawn = study.NoDate
+	t := study.Tellings{Site: study.Telling{Value: p.Site}, Withdrawn: study.Telling{Value: p.Withdrawn.String()}, Status: study.Telling{Value: string(p.Status)}}
+	if p.Status != "" && p.StatusOn.Known() {
+		t.Since.Value = string(p.Status) + " " + p.StatusOn.String()
 	}
-	if n.Status == study.Enrolled && !again && !n.Withdrawn.Known() && (j.withdrawn < 0 || j.later(j.withdrawn, j.status) == j.status) {
-		p.Withdrawn = study.NoDate
+	if p.Status == study.Withdrew && p.Withdrawn == p.StatusOn {
+		t.Withdrawn, t.Withdrew = t.Withdrew, t.Withdrawn
 	}
+	return t
+}
+
+// hear notes what a new row says of the participant, each fact unless a later row
+// has told it. An older version of a record is heard, for where the newer one is
+// silent. Silence takes nothing back.
+func (j *judging) hear(told *study.Tellings, row int) {
+	n := &j.news[row]
+	if n.Site == "" && n.Status == "" && !n.Withdrawn.Known() {
+		return
+	}
+	at := study.ToldBy(n, j.prior.Landing)
+	if n.Site != "" && told.Site.Hear(n.Site, at) {
+		j.site = row
+	}
+	if n.Withdrawn.Known() && told.Withdrawn.Hear(n.Withdrawn.String(), at) {
+		j.withdrawn = row
+	}
+	if n.Status != "" {
+		j.hearStatus(told, row, at)
+	}
+}
+
+func (j *judging) hearStatus(told *study.Tellings, row int, at study.Told) {
+	n := &j.news[row]
+	heard := told.Status.Hear(string(n.Status), at)
+	if n.StatusOn.Known() {
+		heard = told.Since.Hear(string(n.Status)+" "+n.StatusOn.String(), at) || heard
+	}
+	if heard {
+		j.status = row
+	}
+	switch n.Status {
+	case study.Withdrew:
+		if n.StatusOn.Known() && told.Withdrew.Hear(n.StatusOn.String(), at) {
+			j.status = row
+		}
+	case study.Enrolled:
+		if again := j.prior.Participant.Status == study.Enrolled && j.repeated(row); !again && at.Replaces(told.Enrolled.Told) {
+			told.Enrolled, j.status = study.Telling{Value: string(n.Status), Told: at}, row
+		}
+	}
+}
+
+// since is the day that the participant's status began, as the last row told that
+// knew it; unless it was enrolled again in between.
+func since(told *study.Tellings) study.Date {
+	status, day, _ := strings.Cut(told.Since.Value, " ")
+	if status == "" || status != told.Status.Value || status != string(study.Enrolled) && takesBack(told, &told.Since) {
+		return study.NoDate
+	}
+	on, _ := study.ParseDate(day) // we wrote it
+	return on
+}
+
+// left is the day of withdrawal from follow-up: that told as such, or that of the
+// status withdrawn, whichever is earlier.
+func left(told *study.Tellings) study.Date {
+	day := study.NoDate
+	for _, t := range [...]*study.Telling{&told.Withdrawn, &told.Withdrew} {
+		if t.Value != "" && !takesBack(told, t) {
+			on, _ := study.ParseDate(t.Value)
+			day = earlier(day, on)
+		}
+	}
+	return day
+}
+
+// takesBack reports whether a row said enrolled after t was told.
+func takesBack(told *study.Tellings, t *study.Telling) bool {
+	return told.Enrolled.Value != "" && told.Enrolled.After(t.Told)
 }
 
 // repeated reports whether a new row that counts says what is stored of its record.
@@ -65,19 +128,6 @@ func (j *judging) repeated(row int) bool {
 func (j *judging) keyOf(row int) study.RecordKey {
 	n := &j.news[row]
 	return study.RecordKey{Form: n.Form, VisitNo: j.out.VisitNo[row], Occurrence: n.Occurrence}
-}
-
-// stale reports whether a new row is older than a stored record of its form: those
-// come from the same sources and say the same things of the participant, so it
-// does not move them back.
-func (j *judging) stale(row int) bool {
-	order := j.news[row].Order()
-	for i := range j.prior.Versions {
-		if v := &j.prior.Versions[i]; v.Key.Form == j.news[row].Form && !v.Late && !v.Removed && !order.Replaces(v.Order()) {
-			return true
-		}
-	}
-	return false
 }
 
 // without reports whether all records of form, of which there were some, are removed.
@@ -98,70 +148,29 @@ func (j *judging) without(form int) bool {
 	return false
 }
 
-// hear notes what a row says of the participant, unless it does not say when it was
-// modified and no longer counts. An older version of a record is heard, for where
-// the newer one is silent. Silence takes nothing back, and a removal says nothing.
-func (j *judging) hear(row int32) {
-	if row < 0 {
-		return
-	}
-	n := &j.news[row]
-	if n.Removed {
-		return
-	}
-	if n.Site != "" {
-		j.site = j.later(j.site, int(row))
-	}
-	if n.Withdrawn.Known() {
-		j.withdrawn = j.later(j.withdrawn, int(row))
-	}
-	if n.Status != "" {
-		j.status = j.later(j.status, int(row))
-	}
-}
-
-// later is which of two new rows counts as the later; -1 is no row. A row that
-// does not say when it was modified is as of now.
-func (j *judging) later(a, b int) int {
-	if a < 0 {
-		return b
-	}
-	x, y := j.news[a].Modified, j.news[b].Modified
-	switch {
-	case x.IsZero() != y.IsZero():
-		if x.IsZero() {
-			return a
-		}
-		return b
-	case x.Equal(y):
-		return max(a, b)
-	case x.After(y):
-		return a
-	}
-	return b
-}
-
-// consented is the participant's first consent. A correction of the first
-// consent record replaces it; a consent given anew later does not move it.
-func (j *judging) consented() study.Date {
-	if j.without(j.consent) {
-		return study.NoDate
-	}
-	date, first := j.prior.Participant.Consented, true
+// consented is the participant's first consent: of those that the current records
+// of the consent form give. What was stored before they were kept one by one says
+// it as long as a record of then is there.
+func (j *judging) consented(facts []study.KnownFact) study.Date {
+	first, older := study.NoDate, false
 	for i := range j.records {
 		f := &j.records[i]
 		if int(f.form) != j.consent {
 			continue
 		}
-		if f.row >= 0 {
-			if first && f.version >= 0 {
-				date = study.NoDate
-			}
-			date = earlier(date, j.news[f.row].Consented)
+		at, known := slices.BinarySearchFunc(facts, study.KnownFact{Name: study.ConsentFact, From: f.key()}, study.CompareFacts)
+		if !known {
+			older = true
+			continue
 		}
-		first = first && f.version < 0
+		if on, ok := study.ParseDate(facts[at].Value); ok {
+			first = earlier(first, on)
+		}
 	}
-	return date
+	if older {
+		first = earlier(first, j.prior.Participant.Consented)
+	}
+	return first
 }
 
 // end says whether participation has ended, and on which day: that of withdrawal,

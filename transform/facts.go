@@ -13,7 +13,7 @@ import (
 // corrected record says what it says now, and a removed one nothing.
 func (j *judging) remember() {
 	j.conflicts, j.events = nil, nil
-	if len(j.study.Facts) == 0 {
+	if len(j.study.Facts) == 0 && j.consent < 0 {
 		return
 	}
 	before := j.study.UnpackFacts(j.prior.Participant.Facts)
@@ -21,6 +21,9 @@ func (j *judging) remember() {
 	facts := j.facts(before)
 	if !slices.Equal(facts, before) {
 		j.out.Participant.Facts = j.study.PackFacts(facts)
+	}
+	if j.consent >= 0 {
+		j.out.Participant.Consented = j.consented(facts)
 	}
 	j.suspect(facts, before)
 	if j.anchored {
@@ -44,6 +47,9 @@ func (j *judging) facts(before []study.KnownFact) (facts []study.KnownFact) {
 		for _, f := range j.news[r.row].Facts {
 			facts = append(facts, study.KnownFact{Name: j.study.Facts[f.Index].Name, Value: f.Value, From: r.key()})
 		}
+		if int(r.form) == j.consent {
+			facts = append(facts, study.KnownFact{Name: study.ConsentFact, Value: j.news[r.row].Consented.String(), From: r.key()})
+		}
 	}
 	slices.SortFunc(facts, study.CompareFacts)
 	return facts
@@ -66,12 +72,21 @@ func (j *judging) occur(facts []study.KnownFact) {
 				continue
 			}
 			from, _ := j.filedAt(f.From)
-			if order := j.order(*from); last == (study.Order{}) || order.Replaces(last) {
+			if order := j.since(*from); last == (study.Order{}) || order.Replaces(last) {
 				last = order
 				j.events[i], _ = study.ParseDate(f.Value)
 			}
 		}
 	}
+}
+
+// since is the order of the version that first said what f says: a source that does
+// not say when it modifies rows repeats itself with every export.
+func (j *judging) since(f filed) study.Order {
+	if j.repeats(f) && j.news[f.row].Modified.IsZero() {
+		return j.prior.Versions[f.version].Order()
+	}
+	return j.order(f)
 }
 
 // testimony is a fact that tells one person from another.

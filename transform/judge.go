@@ -107,7 +107,7 @@ type judging struct {
 	removed   []study.RecordKey // records that have versions, the current one a tombstone
 	gone      []int32           // numbers of visits that had records and have none any more, in order
 	changes   []change          // records that changed without a reason
-	site      int               // index of the new row that says the participant's site, -1 = none
+	site      int               // index of the new row that tells the participant's site anew, -1 = none
 	withdrawn int               // likewise, the date of withdrawal
 	status    int               // likewise, the status
 	stored    []study.Deviation // what deviations are stored, in order

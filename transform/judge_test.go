@@ -144,12 +144,16 @@ func keep(h study.History, news []study.Record, j study.Judgement) study.History
 	return h
 }
 
+// landing is that of the nth object, after every row was modified.
+func landing(n int64) study.Landing { return study.Landing{Batch: n, At: time.Unix(5e9+n, 0)} }
+
 // course judges deliveries one after the other, each on the same as-of date. A
 // delivery of nothing settles what is absent.
 func course(s *study.Study, asOf study.Date, deliveries ...[]study.Record) (study.History, study.Judgement) {
 	h, rules := newcomer(), NewRules(s)
 	var j study.Judgement
-	for _, news := range deliveries {
+	for i, news := range deliveries {
+		h.Landing = landing(int64(i + 1))
 		j = rules.Judge(h, news, asOf)
 		h = keep(h, news, j)
 	}

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -201,6 +204,64 @@ func TestOrderOfModifiedRowsLeavesNoTrace(t *testing.T) {
 	})
 }
 
+// What is known of a participant and when visits were does not depend on the order
+// in which rows that say when they were modified are delivered.
+func TestOrderOfDeliveriesLeavesNoTrace(t *testing.T) {
+	eachLife(t, func(t *testing.T, rng *rand.Rand, s *study.Study, records []study.Record, asOf study.Date) {
+		if s.Deviations.VisitOutOfWindow == policyBlock {
+			return
+		}
+		identifying(s)
+		s.Facts = append(s.Facts, study.FactSource{Name: "treated", Kind: study.EventFact, Form: eventForm})
+		for range rng.IntN(4) {
+			if len(records) == 0 {
+				break
+			}
+			again := records[rng.IntN(len(records))]
+			again.Consented, again.Visit.Actual = moved(rng, again.Consented), study.ExactDate(study.Date(rng.IntN(30000)))
+			records = append(records, again)
+		}
+		for i := range records {
+			r := &records[i]
+			if r.Form == consentForm { // a visit that is gone for a time has forgotten when it was
+				r.Visit.Actual, r.Visit.Unsaid = study.PartialDate{}, study.UnsaidActual
+			}
+			r.Modified, r.Hash, r.Site = time.Unix(int64(1000+i), 0), [16]byte{byte(i), 1}, []string{"", "north", "south"}[rng.IntN(3)]
+			r.Status = []study.ParticipantStatus{"", "", study.Enrolled, study.Withdrew, study.Lost}[rng.IntN(5)]
+			r.StatusOn = study.Date(rng.IntN(30000))
+			r.Removed = rng.IntN(6) == 0 && (r.Form == consentForm || r.Form == eventForm)
+			if r.Form == eventForm {
+				r.Facts = []study.Fact{{Index: len(s.Facts) - 1, Value: study.Date(rng.IntN(30000)).String()}}
+			}
+		}
+		_, a := settled(s, asOf, records)
+		rng.Shuffle(len(records), func(a, b int) { records[a], records[b] = records[b], records[a] })
+		_, b := settled(s, asOf, slices.Collect(slices.Chunk(records, 1+rng.IntN(3)))...)
+		if x, y := facts(a), facts(b); !reflect.DeepEqual(x, y) {
+			t.Errorf("facts differ:\n%+v\n%+v", x, y)
+		}
+	})
+}
+
+// moved is another day, where there is one.
+func moved(rng *rand.Rand, d study.Date) study.Date {
+	if !d.Known() {
+		return d
+	}
+	return d + study.Date(rng.IntN(40)-20)
+}
+
+// facts are what a judgement rests on: of the participant, and the dates of visits.
+func facts(j study.Judgement) map[string]any {
+	out := map[string]any{"participant": outcome(j)["participant"]}
+	for _, v := range j.Visits {
+		if v.Actual.Known() || v.Planned.Known() || v.Declared.Known() {
+			out[v.Key] = [...]study.PartialDate{v.Actual, v.Planned, v.Declared}
+		}
+	}
+	return out
+}
+
 // One delivery or two: the same verdicts, holds and deviations, though visits may
 // be numbered otherwise, and a slot may have been expected in between.
 func TestDeliveriesAddUp(t *testing.T) {
@@ -218,8 +279,12 @@ func TestDeliveriesAddUp(t *testing.T) {
 	})
 }
 
+// factAt is the visit's number in a packed fact.
+var factAt = regexp.MustCompile(`/[0-9]+/`)
+
 // outcome is a judgement by visit key instead of visit number.
 func outcome(j study.Judgement) map[string]any {
+	j.Participant.Told = "" // names the deliveries
 	out, keys := map[string]any{"participant": j.Participant}, map[int32]string{}
 	for _, v := range j.Visits {
 		keys[v.No] = v.Key
@@ -227,6 +292,12 @@ func outcome(j study.Judgement) map[string]any {
 			out["visit "+v.Key] = v.Verdict
 		}
 	}
+	p := out["participant"].(study.Participant)
+	p.Facts = factAt.ReplaceAllStringFunc(p.Facts, func(at string) string {
+		no, _ := strconv.Atoi(strings.Trim(at, "/"))
+		return "/" + keys[int32(no)] + "/"
+	})
+	out["participant"] = p
 	for _, d := range j.Deviations {
 		if d.State != study.Resolved {
 			out[d.Code+" "+keys[d.VisitNo]+" "+d.Detail] = d.Evidence

@@ -135,7 +135,7 @@ func TestStatusAndWithdrawal(t *testing.T) {
 		"a later one does move it":                      {[][]study.Record{{of("1", 5, "", on)}, {of("2", 6, "", on-20)}}, "", on - 20},
 		"an older one is better than none":              {[][]study.Record{{of("1", 5, "", none)}, {of("2", 4, "", on)}}, "", on},
 		"of two rows the later":                         {[][]study.Record{{of("1", 2, study.Lost, none), of("2", 1, study.Finished, none)}}, study.Lost, none},
-		"a correction of the row that said it":          {[][]study.Record{{of("1", 0, study.Lost, none)}, {of("1", 7, study.Finished, none)}}, study.Finished, none},
+		"a correction of the row that said it":          {[][]study.Record{{of("1", 5, study.Lost, none)}, {of("1", 7, study.Finished, none)}}, study.Finished, none},
 		"an older version of the row that did it":       {[][]study.Record{{of("1", 7, study.Lost, none)}, {of("1", 6, study.Finished, none)}}, study.Lost, none},
 	} {
 		_, j := settled(amd(), asOf, c.given...)
@@ -170,5 +170,83 @@ func TestStatusAndWithdrawal(t *testing.T) {
 	_, j := settled(amd(), asOf, []study.Record{dated}, []study.Record{of("2", 0, study.Lost, none)})
 	if got := fmt.Sprint(j.Participant.StatusOn); got != "2026-02-01" {
 		t.Errorf("lost since %s: a row that does not know when takes nothing back", got)
+	}
+}
+
+// The day of consent follows from the consent records that are there.
+func TestConsentOfTheRecordsThatAreThere(t *testing.T) {
+	s, asOf := consenting(), date(t, "2026-03-01")
+	consent := func(occurrence, on string, second int64) study.Record {
+		r := row("", consentForm, study.PartialDate{})
+		r.Occurrence, r.Hash, r.Modified = occurrence, [16]byte{occurrence[0], byte(second)}, time.Unix(second, 0)
+		if on != "" {
+			r.Consented = date(t, on)
+		}
+		return r
+	}
+	first, second := consent("1", "2026-01-01", 1), consent("2", "2026-02-01", 2)
+	gone := first
+	gone.Removed, gone.Consented, gone.Modified = true, study.NoDate, time.Unix(3, 0)
+	for name, c := range map[string]struct {
+		given [][]study.Record
+		want  string
+	}{
+		"the first of two":            {[][]study.Record{{second}, {first}}, "2026-01-01"},
+		"the first is removed":        {[][]study.Record{{first}, {second}, {gone}}, "2026-02-01"},
+		"in another order":            {[][]study.Record{{second}, {gone}, {first}}, "2026-02-01"},
+		"the first loses its date":    {[][]study.Record{{first}, {second}, {consent("1", "", 4)}}, "2026-02-01"},
+		"the first is corrected":      {[][]study.Record{{first}, {second}, {consent("1", "2026-01-09", 4)}}, "2026-01-09"},
+		"both are removed":            {[][]study.Record{{first}, {gone}}, ""},
+		"an older version comes late": {[][]study.Record{{consent("1", "2026-01-09", 4)}, {first}}, "2026-01-09"},
+	} {
+		if _, j := settled(s, asOf, c.given...); j.Participant.Consented.String() != c.want {
+			t.Errorf("%s: %s, want %s", name, j.Participant.Consented, c.want)
+		}
+	}
+	h, _ := settled(s, asOf, []study.Record{first})
+	h.Participant.Facts = "" // stored before consents were kept one by one
+	j := NewRules(s).Judge(h, []study.Record{second}, asOf)
+	if j.Participant.Consented.String() != "2026-01-01" {
+		t.Errorf("consent %s of records stored before", j.Participant.Consented)
+	}
+	if j = NewRules(s).Judge(h, []study.Record{gone, second}, asOf); j.Participant.Consented.String() != "2026-02-01" {
+		t.Errorf("consent %s once they are gone", j.Participant.Consented)
+	}
+}
+
+// What is known of participants stored before it was kept when it was told counts
+// until anything else is told.
+func TestFactsOfUnknownTime(t *testing.T) {
+	asOf, on := date(t, "2026-01-02"), date(t, "2026-02-01")
+	event := row("", eventForm, study.PartialDate{})
+	h, _ := settled(amd(), asOf, standing(event, study.Withdrew, on))
+	h.Participant.Told, h.Participant.Site = "", "north"
+	if p := NewRules(amd()).Judge(h, nil, asOf).Participant; p.Site != "north" || p.Status != study.Withdrew || p.StatusOn != on || p.Withdrawn != on {
+		t.Errorf("%+v", p)
+	}
+	news := standing(event, study.Enrolled, study.NoDate)
+	news[0].Site, news[0].Modified = "south", time.Unix(1, 0)
+	if p := NewRules(amd()).Judge(h, news, asOf).Participant; p.Site != "south" || p.Status != study.Enrolled || p.StatusOn.Known() || p.Withdrawn.Known() {
+		t.Errorf("%+v", p)
+	}
+}
+
+// An export that repeats a day of an event does not make it the latest: another
+// export has corrected it since.
+func TestRepeatedEventIsNotTheLatest(t *testing.T) {
+	s, asOf := amd(), date(t, "2026-01-02")
+	s.Facts = []study.FactSource{{Name: "treated", Kind: study.EventFact, Form: eventForm}}
+	s.Visits[1].Anchor = "treated"
+	told := func(occurrence, on string) study.Record {
+		r := row("", eventForm, study.PartialDate{})
+		r.Occurrence, r.Hash, r.Facts = occurrence, [16]byte{occurrence[0]}, []study.Fact{{Index: 0, Value: on}}
+		return r
+	}
+	first, second := told("1", "2026-01-01"), told("2", "2026-01-05")
+	h, j := settled(s, asOf, []study.Record{first}, []study.Record{second})
+	due := find(t, j.Visits, "month_1").Due
+	h.Landing = landing(9)
+	if again := find(t, NewRules(s).Judge(h, []study.Record{first}, asOf).Visits, "month_1").Due; again != due || due.String() != "2026-02-04" {
+		t.Errorf("due %s, and %s when the first is repeated", due, again)
 	}
 }

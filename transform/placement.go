@@ -47,8 +47,8 @@ func (j *judging) merge() {
 			visits = append(visits, study.Visit{No: number, Key: n.Visit.Key, Type: -1})
 			number++
 		}
-		if j.out.Blocked[i] == "" && j.speaks(n, visits[at].No) {
-			tell(&visits[at], n)
+		if j.out.Blocked[i] == "" && !n.Removed {
+			tell(&visits[at], n, study.ToldBy(n, j.prior.Landing))
 		}
 		j.out.VisitNo[i] = visits[at].No
 	}
@@ -59,16 +59,6 @@ func (j *judging) merge() {
 	}
 	j.out.Visits = visits
 	j.number(visits[stored:], next)
-}
-
-// speaks reports whether n says anything of its visit. A removal does not, nor
-// does a row that is read again from an older object and no longer counts.
-func (j *judging) speaks(n *study.Record, visit int32) bool {
-	if n.Removed || n.Landed == 0 {
-		return !n.Removed
-	}
-	head := j.head(study.RecordKey{Form: n.Form, VisitNo: visit, Occurrence: n.Occurrence})
-	return head == nil || n.Order().Replaces(head.Order())
 }
 
 // find is the index of the visit with key, or -1.
@@ -94,12 +84,29 @@ func (j *judging) find(visits []study.Visit, key string) int {
 // and arrived before it. Where either does not say, arrival decides.
 func newer(m, than time.Time) bool { return m.IsZero() || than.IsZero() || !m.Before(than) }
 
-// tell sets the facts of v from a row, unless v knows newer ones. A blank takes a
-// fact back only where the row is known to be newer and its source has a place
-// for the fact: rows of one visit, and sources of one participant, say different
-// things of it.
-func tell(v *study.Visit, n *study.Record) {
+// tell sets the facts of v from a row, each unless a later row has told it. A blank
+// takes a date back only where the row is known to be newer and its source has a
+// place for it: rows of one visit, and sources of one participant, say different
+// things of it. The reason is of the row modified last.
+func tell(v *study.Visit, n *study.Record, at study.Told) {
 	ref := &n.Visit
+	changed := false
+	for _, f := range [...]struct {
+		of   study.Unsaid
+		is   *study.PartialDate
+		told *study.Told
+		says study.PartialDate
+	}{
+		{study.UnsaidActual, &v.Actual, &v.Told.Actual, ref.Actual},
+		{study.UnsaidPlanned, &v.Planned, &v.Told.Planned, ref.Planned},
+		{study.UnsaidDeclared, &v.Declared, &v.Told.Declared, ref.Declared},
+	} {
+		if !tells(at, *f.told, *f.is, f.says, ref.Unsaid&f.of == 0) {
+			continue
+		}
+		changed = changed || *f.is != f.says
+		*f.is, *f.told = f.says, at
+	}
 	if !newer(n.Modified, v.Modified) {
 		return
 	}
@@ -107,22 +114,26 @@ func tell(v *study.Visit, n *study.Record) {
 		v.Type = ref.Type
 	}
 	corrects := !v.Modified.IsZero() && n.Modified.After(v.Modified)
-	takesBack := func(fact study.Unsaid) bool { return corrects && ref.Unsaid&fact == 0 }
-	actual, planned, declared := v.Actual, v.Planned, v.Declared
-	for _, f := range [...]struct {
-		of   study.Unsaid
-		to   *study.PartialDate
-		says study.PartialDate
-	}{{study.UnsaidActual, &v.Actual, ref.Actual}, {study.UnsaidPlanned, &v.Planned, ref.Planned}, {study.UnsaidDeclared, &v.Declared, ref.Declared}} {
-		if f.says.Known() || takesBack(f.of) {
-			*f.to = f.says
-		}
-	}
-	same := v.Actual == actual && v.Planned == planned && v.Declared == declared
-	v.Reason = ref.Reason || v.Reason && same && !takesBack(study.UnsaidReason)
+	v.Reason = ref.Reason || v.Reason && !changed && (!corrects || ref.Unsaid&study.UnsaidReason != 0)
 	if n.Modified.After(v.Modified) && ref.Unsaid&study.UnsaidActual == 0 {
 		v.Modified = n.Modified
 	}
+}
+
+// tells reports whether a row that says a date at a time tells it, or tells it
+// anew, where it was told before that it is something; asked: its source has a
+// place for the date.
+func tells(at, told study.Told, is, says study.PartialDate, asked bool) bool {
+	switch {
+	case says.Known() && says != is:
+		return at.Replaces(told)
+	case says.Known():
+		return at.Renews(told)
+	case !asked || !at.Dated:
+		return false
+	}
+	nothing := !is.Known() && !told.Known()
+	return nothing || told.Dated && at.Replaces(told) && at.At > told.At
 }
 
 // restated reports whether now has a reason that the visit before did not have,

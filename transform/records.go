@@ -44,7 +44,6 @@ func (j *judging) file() {
 	j.desk.all = all
 	all = j.desk.sort()
 	j.records, j.removed, j.changes, j.gone = all[:0], nil, nil, nil
-	j.site, j.withdrawn, j.status = -1, -1, -1
 	for from := 0; from < len(all); {
 		to := from + 1
 		for to < len(all) && compareKeys(&all[from], &all[to]) == 0 {
@@ -74,7 +73,6 @@ func compareKeys(a, b *filed) int {
 // that counts, with the date of the first entry.
 func (j *judging) current(versions []filed) filed {
 	top := versions[0]
-	j.hear(top.row)
 	if len(versions) == 1 {
 		return top
 	}
@@ -87,11 +85,7 @@ func (j *judging) current(versions []filed) filed {
 			number = j.numbered(next, last)
 			last = max(last, number)
 		}
-		replaces := j.replaces(next, top)
-		if replaces || next.row >= 0 && !j.news[next.row].Modified.IsZero() {
-			j.hear(next.row)
-		}
-		if replaces {
+		if j.replaces(next, top) {
 			if j.unexplained(next, top) {
 				changed = at
 			}
@@ -190,7 +184,7 @@ func (j *judging) takeBack() {
 		}
 		j.gone = append(j.gone, r.VisitNo)
 		v := j.visit(r.VisitNo)
-		v.Actual, v.Reason, v.Modified = study.PartialDate{}, false, time.Time{}
+		v.Actual, v.Reason, v.Modified, v.Told.Actual = study.PartialDate{}, false, time.Time{}, study.Told{}
 	}
 }
 

@@ -326,6 +326,7 @@ func (c *ruled) judge(s *study.Study, asOf study.Date) (study.History, study.Jud
 		c.prior(&h)
 	}
 	var j study.Judgement
+	h.Landing = landing(int64(last + 1))
 	for _, news := range [][]study.Record{c.given[last], nil, nil} {
 		j = NewRules(s).Judge(h, news, asOf)
 		h = keep(h, news, j)

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +42,7 @@ func (p *past) histories(ctx context.Context, participants []int64) ([]study.His
 		at[id] = i
 	}
 	r := historyReader{past: p, ids: participants, at: at, out: out}
-	for _, read := range []func(context.Context) error{r.participants, r.versions, r.visits, r.deviations, r.holds} {
+	for _, read := range []func(context.Context) error{r.participants, r.versions, r.precedence, r.visits, r.deviations, r.holds} {
 		if err := read(ctx); err != nil {
 			return nil, fault("read what is stored of the participants", err)
 		}
@@ -58,7 +60,7 @@ type historyReader struct {
 func (r *historyReader) participants(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
 		SELECT DISTINCT ON (p.participant_id) p.participant_id, p.code, coalesce(v.site, ''), coalesce(v.enrolled, false), v.consented, v.withdrawn,
-		       coalesce(v.status, ''), v.status_on, coalesce(v.facts, '')
+		       coalesce(v.status, ''), v.status_on, coalesce(v.facts, ''), coalesce(v.told, '')
 		FROM research.participant p
 		LEFT JOIN research.participant_version v ON v.participant_id = p.participant_id AND v.batch_id <= $2
 		WHERE p.`+asked+` AND p.batch_id <= $2
@@ -68,7 +70,7 @@ func (r *historyReader) participants(ctx context.Context) error {
 	}
 	var p study.Participant
 	var consented, withdrawn, since dbDate
-	_, err = pgx.ForEachRow(rows, []any{&p.ID, &p.Code, &p.Site, &p.Enrolled, &consented, &withdrawn, &p.Status, &since, &p.Facts}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&p.ID, &p.Code, &p.Site, &p.Enrolled, &consented, &withdrawn, &p.Status, &since, &p.Facts, &p.Told}, func() error {
 		p.Consented, p.Withdrawn, p.StatusOn = consented.date, withdrawn.date, since.date
 		r.out[r.at[p.ID]].Participant = p
 		return nil
@@ -107,24 +109,53 @@ func (r *historyReader) versions(ctx context.Context) error {
 	return err
 }
 
+// precedence reads that of the sources that recorded the versions.
+func (r *historyReader) precedence(ctx context.Context) error {
+	batches := map[int64]bool{}
+	for i := range r.out {
+		for k := range r.out[i].Versions {
+			batches[r.out[i].Versions[k].BatchID] = true
+		}
+	}
+	rows, err := r.q.Query(ctx, `SELECT batch_id, precedence FROM research.batch WHERE precedence <> 0 AND batch_id = ANY($1)`, slices.Collect(maps.Keys(batches)))
+	if err != nil {
+		return err
+	}
+	of := map[int64]int32{}
+	var batch int64
+	var precedence int32
+	if _, err = pgx.ForEachRow(rows, []any{&batch, &precedence}, func() error {
+		of[batch] = precedence
+		return nil
+	}); err != nil || len(of) == 0 {
+		return err
+	}
+	for i := range r.out {
+		for k := range r.out[i].Versions {
+			r.out[i].Versions[k].Precedence = of[r.out[i].Versions[k].BatchID]
+		}
+	}
+	return nil
+}
+
 func (r *historyReader) visits(ctx context.Context) error {
 	rows, err := r.q.Query(ctx, `
 		SELECT DISTINCT ON (participant_id, visit_no) participant_id, visit_no, visit_key, visit_type, actual, planned, declared,
-		       reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld, coalesce(protocol, '')
+		       reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld, coalesce(protocol, ''), told
 		FROM research.visit_version WHERE `+asked+` AND batch_id <= $2
 		ORDER BY participant_id, visit_no, batch_id DESC`, r.ids, r.upTo)
 	if err != nil {
 		return err
 	}
 	var id int64
-	var typ, actual, planned, declared, timing *string
+	var typ, actual, planned, declared, timing, told *string
 	var modified *time.Time
 	var due, start, end dbDate
 	var target, outside *int32
 	var protocol string
 	var v study.Visit
 	_, err = pgx.ForEachRow(rows, []any{&id, &v.No, &v.Key, &typ, &actual, &planned, &declared, &v.Reason, &modified,
-		&v.Status, &timing, &due, &start, &end, &target, &outside, &v.Withheld, &protocol}, func() error {
+		&v.Status, &timing, &due, &start, &end, &target, &outside, &v.Withheld, &protocol, &told}, func() error {
 		v.Type = -1
 		if typ != nil {
 			if index, ok := r.reg.visitOf[*typ]; ok {
@@ -133,6 +164,11 @@ func (r *historyReader) visits(ctx context.Context) error {
 		}
 		v.Actual, v.Planned, v.Declared = partial(actual), partial(planned), partial(declared)
 		v.Modified, v.Timing = orZero(modified), study.Timing(orEmpty(timing))
+		v.Told = study.ParseVisitTold(orEmpty(told))
+		if told == nil && !v.Modified.IsZero() { // stored before it was kept
+			t := study.Told{At: v.Modified.UnixMicro(), Dated: true}
+			v.Told = study.VisitTold{Actual: t, Planned: t, Declared: t}
+		}
 		v.Due, v.WindowStart, v.WindowEnd = due.date, start.date, end.date
 		v.HasDistance, v.FromTarget, v.OutsideWindow = target != nil, 0, 0
 		if target != nil && outside != nil {

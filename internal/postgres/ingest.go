@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,6 +15,7 @@ type Ingest struct {
 	tx       pgx.Tx
 	reg      *registered
 	batch    int64
+	begun    time.Time
 	software string
 	past     past
 
@@ -36,7 +38,9 @@ func (s *Store) BeginIngest(ctx context.Context, studyName string) (*Ingest, err
 	}
 	in := &Ingest{tx: tx, reg: reg, software: s.software}
 	if _, err = tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('longitude.plan'), $1)`, int32(reg.id)); err == nil {
-		err = tx.QueryRow(ctx, `SELECT nextval('research.batch_number')`).Scan(&in.batch)
+		// A clock that is set back does not put a batch before an earlier one.
+		err = tx.QueryRow(ctx, `SELECT nextval('research.batch_number'), greatest(clock_timestamp(),
+			(SELECT recorded_at FROM research.batch WHERE study_id = $1 ORDER BY batch_id DESC LIMIT 1))`, reg.id).Scan(&in.batch, &in.begun)
 	}
 	if err != nil {
 		_ = tx.Rollback(ctx)
@@ -48,6 +52,9 @@ func (s *Store) BeginIngest(ctx context.Context, studyName string) (*Ingest, err
 
 // Batch is the number of the batch being written.
 func (in *Ingest) Batch() int64 { return in.batch }
+
+// Landing is the place of the object that is being recorded.
+func (in *Ingest) Landing() study.Landing { return study.Landing{Batch: in.batch, At: in.begun} }
 
 // Commit makes everything durable and visible.
 func (in *Ingest) Commit(ctx context.Context) error {
@@ -182,8 +189,8 @@ func (in *Ingest) Write(ctx context.Context, c *study.Changes) error {
 	}{
 		{&in.records, "research.record_version", "participant_id, batch_id, modified, content_hash, visit_no, version, ordinal, shape_id, entered, form_id, op, occurrence, answers, missing, findings"},
 		{&in.sealed, "vault.sealed_value", "participant_id, form_id, visit_no, occurrence, version, field, key_version, box"},
-		{&in.visits, "research.visit_version", "participant_id, visit_no, batch_id, visit_key, visit_type, actual, planned, declared, reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld, protocol"},
-		{&in.participants, "research.participant_version", "participant_id, batch_id, site, enrolled, consented, withdrawn, status, status_on, facts"},
+		{&in.visits, "research.visit_version", "participant_id, visit_no, batch_id, visit_key, visit_type, actual, planned, declared, reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld, protocol, told"},
+		{&in.participants, "research.participant_version", "participant_id, batch_id, site, enrolled, consented, withdrawn, status, status_on, facts, told"},
 		{&in.deviations, "research.deviation_version", "participant_id, visit_no, code, detail, batch_id, kind, state, evidence"},
 		{&in.holds, "research.hold_version", "participant_id, form_id, visit_no, occurrence, batch_id, code"},
 	} {
@@ -229,7 +236,7 @@ func (in *Ingest) addRecord(v *study.RecordVersion) {
 
 func (in *Ingest) addVisit(v *study.VisitVersion) {
 	c := &in.visits
-	c.row(19)
+	c.row(20)
 	c.int64(v.Participant)
 	c.int32(v.No)
 	c.int64(in.batch)
@@ -258,11 +265,12 @@ func (in *Ingest) addVisit(v *study.VisitVersion) {
 	}
 	c.bool(v.Withheld)
 	c.textOrNull(in.reg.protocolName(v.Protocol))
+	c.textOrNull(v.Told.String())
 }
 
 func (in *Ingest) addParticipant(p *study.Participant) {
 	c := &in.participants
-	c.row(9)
+	c.row(10)
 	c.int64(p.ID)
 	c.int64(in.batch)
 	c.text(p.Site)
@@ -272,6 +280,7 @@ func (in *Ingest) addParticipant(p *study.Participant) {
 	c.text(string(p.Status))
 	c.date(p.StatusOn)
 	c.text(p.Facts)
+	c.text(p.Told)
 }
 
 func (in *Ingest) addDeviation(d *study.DeviationVersion) {

@@ -174,7 +174,7 @@ func randomChanges(rng *rand.Rand, h *study.History) *study.Changes {
 	h.Participant.Site, h.Participant.Enrolled = randomText(rng), rng.IntN(2) == 0
 	h.Participant.Consented, h.Participant.Withdrawn, h.Participant.StatusOn = randomDate(rng), randomDate(rng), randomDate(rng)
 	h.Participant.Status = []study.ParticipantStatus{"", study.Enrolled, study.Died}[rng.IntN(3)]
-	h.Participant.Facts = randomText(rng)
+	h.Participant.Facts, h.Participant.Told = randomText(rng), randomText(rng)
 	c.Participants = []study.Participant{h.Participant}
 	for no := int32(1); no <= int32(len(h.Visits)+rng.IntN(3)); no++ {
 		v := randomVisit(rng, no)
@@ -239,7 +239,18 @@ func randomVisit(rng *rand.Rand, no int32) study.Visit {
 	if v.HasDistance = rng.IntN(2) == 0; v.HasDistance {
 		v.FromTarget, v.OutsideWindow = rng.IntN(2000)-1000, rng.IntN(2000)-1000
 	}
+	v.Told = study.VisitTold{Actual: randomTold(rng), Planned: randomTold(rng), Declared: randomTold(rng)}
+	if dated := (study.Told{At: v.Modified.UnixMicro(), Dated: true}); v.Told == (study.VisitTold{}) && !v.Modified.IsZero() {
+		v.Told = study.VisitTold{Actual: dated, Planned: dated, Declared: dated} // as of rows stored before it was kept
+	}
 	return v
+}
+
+func randomTold(rng *rand.Rand) study.Told {
+	if rng.IntN(3) == 0 {
+		return study.Told{}
+	}
+	return study.Told{At: 1 + rng.Int64N(4e15), Dated: rng.IntN(2) == 0, Landed: rng.Int64N(90), Ordinal: rng.Int64N(90), Precedence: rng.Int32N(3) - 1}
 }
 
 func randomDate(rng *rand.Rand) study.Date {

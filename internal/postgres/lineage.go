@@ -20,15 +20,15 @@ func (in *Ingest) Finish(ctx context.Context, b study.BatchRecord) error {
 		  mapping_digest, protocol_digest, software, merkle_root, merkle_leaves,
 		  rows_read, rows_mapped, rows_quarantined, rows_ignored,
 		  records_produced, records_accepted, records_unchanged, records_superseded, records_quarantined, records_held, records_removed,
-		  origin_batch, item, aside)
+		  origin_batch, item, aside, recorded_at, precedence)
 		VALUES ($1, $2, $3, $4, $5, $6,
 		  1 + coalesce((SELECT max(generation) FROM research.batch WHERE source = $4 AND object_digest = $5), 0),
-		  $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`,
+		  $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`,
 		in.batch, in.reg.id, b.Kind, b.Source, nullDigest(b.Object.Digest), b.Object.Size, b.RunID, b.AsOf.Time(),
 		nullDigest(b.Mapping), b.Protocol[:], in.software, b.Root[:], b.Leaves,
 		c.Read, c.Mapped, c.RowsQuarantined, c.Ignored,
 		c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held, c.Removed,
-		nullID(b.Origin), b.Item, b.Aside)
+		nullID(b.Origin), b.Item, b.Aside, in.begun, b.Precedence)
 	if err != nil {
 		return fault("record the batch", err)
 	}

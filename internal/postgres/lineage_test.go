@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"longitude/study"
 )
@@ -190,7 +191,14 @@ func TestObjectsStandInOrderOfLanding(t *testing.T) {
 		{Object: batchOf("", "1").Object, Batch: first, Latest: again, Item: "x"},
 		{Object: batchOf("", "2").Object, Batch: second, Latest: second, Item: "y"},
 		{Object: batchOf("", "2").Object, Batch: back, Latest: back, Item: "y"}}
-	if got, err := s.Objects(t.Context(), "a", false); err != nil || !reflect.DeepEqual(got, want) {
+	got, err := s.Objects(t.Context(), "a", false)
+	for i := range got {
+		if i > 0 && !got[i].At.After(got[i-1].At) {
+			t.Errorf("object %d landed at %s, the one before at %s", i, got[i].At, got[i-1].At)
+		}
+		got[i].At = time.Time{}
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("objects %+v, want %+v, %v", got, want, err)
 	}
 	if got, err := s.Objects(t.Context(), "a", true); err != nil || len(got) != 0 {
