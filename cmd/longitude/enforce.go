@@ -33,7 +33,7 @@ func (h *house) enforce(ctx context.Context, n need) error {
 		h.a.progress("the configuration has changes that are not in force: `longitude plan` shows them")
 		return h.register(ctx)
 	}
-	return destructive(h.changes)
+	return h.refused(ctx, "", "configuration", destructive(h.changes))
 }
 
 // planned is what the documents say otherwise than those in force.

@@ -115,8 +115,8 @@ func (a *app) apply(ctx context.Context, h *house, hash, actor string) error {
 		return a.makeTrue(ctx, h, actor)
 	}
 	if !strings.HasPrefix(config.PlanHash(h.changes).String(), strings.ToLower(hash)) {
-		return &study.Error{Code: "config.plan_other", Op: "the plan is not the one that was shown: the configuration or what is in force has changed since", Exit: study.ExitBlocked,
-			Hint: "look at it again with `longitude plan`, and apply that"}
+		return h.store.Refused(ctx, actor, "", "configuration", &study.Error{Code: "config.plan_other", Exit: study.ExitBlocked,
+			Op: "the plan is not the one that was shown: the configuration or what is in force has changed since", Hint: "look at it again with `longitude plan`, and apply that"})
 	}
 	if err := h.register(ctx); err != nil {
 		return err

@@ -56,7 +56,7 @@ const grace = 20 * time.Second
 
 func (a *app) serve(ctx context.Context, h *house) error {
 	if err := api.CheckListen(h.cfg.Service.Listen, ""); err != nil {
-		return err
+		return h.refused(ctx, "", "service", err)
 	}
 	s := &service{h: h, metrics: telemetry.New(telemetry.Build{Version: fullVersion()}, h.now), requests: make(chan request, 64)}
 	if err := s.metrics.Seed(ctx, h.store); err != nil {
@@ -88,8 +88,10 @@ func listen(address string) (net.Listener, error) {
 // run serves until ctx ends, then drains.
 func (s *service) run(ctx context.Context, front, admin net.Listener) error {
 	pages := console.New(console.Options{Reads: s.h.store, Trigger: s.trigger, Version: fullVersion(), Now: s.h.now, Logger: s.h.a.log})
+	denied := s.denials()
+	defer denied.flush()
 	servers := []*http.Server{
-		{Handler: api.New(api.Options{Reads: s.h.store, Trigger: s.trigger, Desk: desk{s}, Pages: pages, Version: fullVersion(), Logger: s.h.a.log})},
+		{Handler: api.New(api.Options{Reads: s.h.store, Trigger: s.trigger, Desk: desk{s}, Pages: pages, Version: fullVersion(), Logger: s.h.a.log, Denied: denied.note})},
 		{Handler: telemetry.Admin(s.metrics, s.h.store, telemetry.Health{Database: s.h.store.Ping, Migrations: s.migrations, Draining: s.draining.Load})},
 	}
 	failed := make(chan error, len(servers))

@@ -174,7 +174,7 @@ func (h *house) connect(ctx context.Context) error {
 	h.closers = append(h.closers, h.store.Close)
 	if err := h.store.Guarded(ctx); err != nil {
 		if !h.a.inspecting {
-			return err
+			return h.refused(ctx, "", "database", err)
 		}
 		h.unguarded = true
 	}
@@ -216,7 +216,7 @@ func (h *house) register(ctx context.Context) error {
 			return err
 		}
 		if err := h.store.PinKeys(ctx, s.Name, h.ring.Version(), sha256.Sum256(key.Bytes())); err != nil {
-			return err
+			return h.refused(ctx, s.Name, "keys", err)
 		}
 	}
 	var sources []postgres.ConfiguredSource

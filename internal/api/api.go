@@ -26,6 +26,8 @@ type Options struct {
 	Token   string         // what a caller must show; "" = only this machine may call
 	Version string         // of the program
 	Logger  *slog.Logger   // told of requests that fail inside; nil = nobody
+
+	Denied func(code string) // told of each refusal at the door; nil = nobody is
 }
 
 // New is the handler of the listening address: the API under Root and o.Pages
@@ -40,7 +42,7 @@ func New(o Options) http.Handler {
 	if o.Pages != nil {
 		mux.Handle("/", o.Pages)
 	}
-	return guard(o.Token, mux)
+	return guard(o, mux)
 }
 
 // OpenAPI is the description of the API, as YAML.

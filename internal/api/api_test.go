@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -197,8 +198,8 @@ func TestFailuresInsideAreLogged(t *testing.T) {
 }
 
 func TestSync(t *testing.T) {
-	var asked []string
-	server := serve(t, Options{Reads: statustest.Demo(), Trigger: func(_ context.Context, source, actor string) error {
+	var asked, denied []string
+	server := serve(t, Options{Reads: statustest.Demo(), Denied: func(code string) { denied = append(denied, code) }, Trigger: func(_ context.Context, source, actor string) error {
 		asked = append(asked, actor+" asked for "+source)
 		return nil
 	}})
@@ -227,6 +228,9 @@ func TestSync(t *testing.T) {
 	}
 	if asked[0] != "api asked for site-a-drop" {
 		t.Errorf("triggered %q", asked[0])
+	}
+	if want := []string{"api.cross_origin", "api.cross_origin", "api.cross_origin"}; !slices.Equal(denied, want) {
+		t.Errorf("told of %v, want %v", denied, want)
 	}
 }
 

@@ -45,8 +45,14 @@ const (
 // every request must show it. Without one only this machine may call, and must
 // have meant to: the Host check defeats names that were re-pointed at loopback
 // to reach us through a browser.
-func guard(token string, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(token))
+func guard(o Options, next http.Handler) http.Handler {
+	token, want := o.Token, sha256.Sum256([]byte(o.Token))
+	deny := func(w http.ResponseWriter, p *Problem) {
+		if o.Denied != nil {
+			o.Denied(p.Code)
+		}
+		writeProblem(w, p)
+	}
 	sameOrigin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range map[string]string{
@@ -62,17 +68,17 @@ func guard(token string, next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		switch {
 		case token == "" && !loopback(hostname(r.Host)):
-			writeProblem(w, newProblem(http.StatusForbidden, "api.host_refused", "the service was called by a name that is not this machine's",
+			deny(w, newProblem(http.StatusForbidden, "api.host_refused", "the service was called by a name that is not this machine's",
 				"Call it as localhost, or set a token."))
 		case token != "" && !shows(r, want):
 			w.Header().Add("WWW-Authenticate", `Bearer realm="Longitude"`)
 			if !underAPI(r) {
 				w.Header().Add("WWW-Authenticate", `Basic realm="Longitude: the token is the password"`)
 			}
-			writeProblem(w, newProblem(http.StatusUnauthorized, "api.unauthorized", "the request shows no valid token",
+			deny(w, newProblem(http.StatusUnauthorized, "api.unauthorized", "the request shows no valid token",
 				"Send it as Authorization: Bearer TOKEN."))
 		case sameOrigin.Check(r) != nil:
-			writeProblem(w, newProblem(http.StatusForbidden, "api.cross_origin", "the request comes from another site's page",
+			deny(w, newProblem(http.StatusForbidden, "api.cross_origin", "the request comes from another site's page",
 				"Press the button on the status page itself."))
 		case !acceptable(r):
 			writeProblem(w, newProblem(http.StatusUnsupportedMediaType, "api.content_type", "the request's content type is not accepted here",
