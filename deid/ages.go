@@ -95,7 +95,7 @@ func (r *Recipient) birthYearRule(t *study.Table, c study.Column, n *Counts) rul
 		if err != nil {
 			return study.Vector{}, err
 		}
-		return without(b, v, n, func(i int) bool { return old(i) || below(v, i, latest+1) }), nil
+		return without(b, v, n, func(i int) bool { return old[i] || below(v, i, latest+1) }), nil
 	})
 }
 
@@ -144,7 +144,7 @@ func (r *Recipient) ageMask(t *study.Table, c study.Column, limit int64, n *Coun
 		if err != nil {
 			return study.Vector{}, err
 		}
-		cleared := without(b, v, n, func(i int) bool { return old(i) && young(v, i) })
+		cleared := without(b, v, n, func(i int) bool { return old[i] && young(v, i) })
 		return capped(b, &cleared)
 	}
 }
@@ -221,7 +221,7 @@ func (r *Recipient) Survey(batches []*study.Batch) error {
 	if !r.strict() {
 		return nil
 	}
-	times := map[elapse]*[2]int64{}
+	times := map[elapse]*[2]float64{}
 	for _, b := range batches {
 		for i, c := range b.Table.Columns {
 			v := &b.Vectors[i]
@@ -236,9 +236,9 @@ func (r *Recipient) Survey(batches []*study.Batch) error {
 				r.surveyAge(b, v, c, times)
 			}
 		}
-		for _, p := range b.Participants {
-			if _, met := r.old[p]; !met {
-				r.old[p] = false
+		for i, p := range b.Participants {
+			if i == 0 || p != b.Participants[i-1] {
+				r.old[p] = r.old[p] // met, if not before
 			}
 		}
 	}
@@ -278,24 +278,26 @@ func (r *Recipient) surveyBirth(b *study.Batch, v *study.Vector, c study.Column)
 	}
 }
 
-func (r *Recipient) surveyAge(b *study.Batch, v *study.Vector, c study.Column, times map[elapse]*[2]int64) {
+func (r *Recipient) surveyAge(b *study.Batch, v *study.Vector, c study.Column, times map[elapse]*[2]float64) {
 	side, event, unit := 0, eventOf(c.Name), float64(ageLimit(c)/oldest)
 	if isSince(c) {
 		side = 1
 	}
-	for i, p := range b.Participants {
-		if v.Null(i) {
-			continue
+	for i := 0; i < b.Rows; {
+		p, most := b.Participants[i], -1.0 // rows of a participant follow each other
+		for ; i < b.Rows && b.Participants[i] == p; i++ {
+			if !v.Null(i) {
+				most = max(most, number(v, c, i)/unit)
+			}
 		}
-		years := number(v, c, i) / unit
-		if side == 0 && years >= oldest {
+		if side == 0 && most >= oldest {
 			r.old[p] = true
 		}
 		at := elapse{p, event}
 		if times[at] == nil {
-			times[at] = new([2]int64)
+			times[at] = new([2]float64)
 		}
-		times[at][side] = max(times[at][side], int64(years))
+		times[at][side] = max(times[at][side], most)
 	}
 }
 
@@ -311,15 +313,22 @@ func number(v *study.Vector, c study.Column, i int) float64 {
 }
 
 // oldRows tells which rows are about somebody of 90 or more years.
-func (r *Recipient) oldRows(t *study.Table, c study.Column, b *study.Batch) (func(i int) bool, error) {
+func (r *Recipient) oldRows(t *study.Table, c study.Column, b *study.Batch) ([]bool, error) {
 	if len(b.Participants) != b.Rows {
 		return nil, noParticipants(t)
 	}
+	rows := make([]bool, b.Rows)
 	for i, p := range b.Participants {
-		if _, met := r.old[p]; !met && (i == 0 || p != b.Participants[i-1]) {
+		if i > 0 && p == b.Participants[i-1] {
+			rows[i] = rows[i-1]
+			continue
+		}
+		old, met := r.old[p]
+		if !met {
 			return nil, &study.Error{Code: "deid.no_survey", Op: "release " + t.Name + "." + c.Name + ": it was not asked before whether the participants are 90 or older", Exit: study.ExitBlocked,
 				Hint: "this is a fault of the program: report it with the code"}
 		}
+		rows[i] = old
 	}
-	return func(i int) bool { return r.old[b.Participants[i]] }, nil
+	return rows, nil
 }
