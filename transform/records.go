@@ -70,7 +70,9 @@ func compareKeys(a, b *filed) int {
 }
 
 // current reduces the versions of one record, in order of arrival, to the one
-// that counts, with the date of the first entry.
+// that counts, with the day of the first entry: the earliest that
+// the first object with one gave, for ever: whatever is said later, it was entered
+// by then.
 func (j *judging) current(versions []filed) filed {
 	top := versions[0]
 	if len(versions) == 1 {
@@ -78,8 +80,9 @@ func (j *judging) current(versions []filed) filed {
 	}
 	at := j.numbered(top, 0)
 	last, changed := at, int32(0) // the number given last, and that of the version last changed without a reason
+	first := top                  // that says when it was entered
 	for _, next := range versions[1:] {
-		entered := earlier(top.entered, next.entered)
+		first = j.first(first, next, top)
 		number := at
 		if next.row < 0 || !j.alike(next, top) {
 			number = j.numbered(next, last)
@@ -94,12 +97,27 @@ func (j *judging) current(versions []filed) filed {
 				top.version = stored
 			}
 		}
-		top.entered = entered
 	}
+	top.entered = first.entered
 	if changed > 0 && !j.repeats(top) && j.live(top) {
 		j.changes = append(j.changes, change{top, changed})
 	}
 	return top
+}
+
+// first is the version that says when the record was entered, once next is seen
+// too. What says the same as top, which is stored, will not be, nor its day.
+func (j *judging) first(first, next, top filed) filed {
+	stored := first.row < 0 && first.entered.Known()
+	switch {
+	case stored && (next.row >= 0 || j.prior.Versions[next.version].Landed != j.prior.Versions[first.version].Landed):
+		return first
+	case next.row >= 0 && top.version >= 0 && j.alike(next, top):
+		return first
+	case earlier(first.entered, next.entered) == first.entered:
+		return first
+	}
+	return next
 }
 
 // numbered is the version number of f, a new one being the next after last.

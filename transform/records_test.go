@@ -114,6 +114,47 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// The day of first entry is that of first sight, whatever is said of it later.
+func TestFirstEntryIsKept(t *testing.T) {
+	s, asOf := amd(), date(t, "2026-03-01")
+	patient(s)
+	entered := func(on string, hash byte) []study.Record {
+		r := row("baseline", imagingForm, partial(t, "2026-01-01"))
+		r.Hash = [16]byte{hash}
+		if on != "" {
+			r.Entered = date(t, on)
+		}
+		return []study.Record{r}
+	}
+	const late, early = "2026-01-20", "2026-01-02"
+	for name, c := range map[string]struct {
+		given [][]study.Record
+		late  bool
+	}{
+		"late, and again":                       {[][]study.Record{entered(late, 1), entered(early, 1)}, true},
+		"late, and corrected":                   {[][]study.Record{entered(late, 1), entered(early, 2)}, true},
+		"in time, and corrected":                {[][]study.Record{entered(early, 1), entered(late, 2)}, false},
+		"twice in one object":                   {[][]study.Record{append(entered(late, 1), entered(early, 2)...)}, false},
+		"nobody knew, and again":                {[][]study.Record{entered("", 1), entered(late, 1)}, false},
+		"nobody knew, and corrected":            {[][]study.Record{entered("", 1), entered(late, 2), entered(early, 3)}, true},
+		"nobody knew, then corrected, in time":  {[][]study.Record{entered("", 1), entered(early, 2), entered(late, 3)}, false},
+		"removed, and there again, with a date": {[][]study.Record{entered(late, 1), removal(entered("", 2)[0]), entered(early, 3)}, true},
+	} {
+		h, j := settled(s, asOf, c.given...)
+		if _, again := settled(s, asOf, c.given...); !slices.Equal(open(again), open(j)) {
+			t.Errorf("%s: not the same twice", name)
+		}
+		if got := slices.Contains(open(j), study.LateEntry+":imaging"); got != c.late {
+			t.Errorf("%s: late %t", name, got)
+		}
+		h.Landing = landing(9)
+		last := c.given[len(c.given)-1]
+		if got := slices.Contains(open(NewRules(s).Judge(h, last, asOf)), study.LateEntry+":imaging"); got != c.late {
+			t.Errorf("%s: late %t when its snapshot comes again", name, got)
+		}
+	}
+}
+
 func TestLocks(t *testing.T) {
 	s, asOf := amd(), date(t, "2026-01-02")
 	patient(s)
