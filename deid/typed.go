@@ -67,6 +67,8 @@ func (f *fieldGuard) holds(cell string) bool {
 		return made(cell, "0123456789-")
 	case study.DateTime, study.TimeType:
 		return made(cell, "0123456789-+:.TZ")
+	case study.Zip:
+		return (len(cell) == 5 || len(cell) == 10) && made(cell, "0123456789-")
 	case study.Acuity:
 		_, ok := study.ParseAcuity(cell, "")
 		return ok

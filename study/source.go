@@ -144,11 +144,14 @@ type Pick struct {
 	Code    string // in a pivot: the rows whose code is this
 	Trim    bool   // leading and trailing space is no part of the value
 	Unit    string // that the source measures in, converted exactly and rounded once, half to even, to the field's decimals
-	Format  string // Go reference layout for dates
+	Format  string // Go reference layout for dates; NumericFormat for a ZIP code out of a column of numbers
 	Scale   string // acuity scale of the values, e.g. etdrs_letters
 	Values  map[string]string
 	Missing map[string]string // source code → missing reason
 }
+
+// NumericFormat says that a column holds numbers, which have no leading zeros.
+const NumericFormat = "numeric"
 
 // Mapped reports whether the pick takes anything.
 func (p Pick) Mapped() bool { return p.Column != "" || p.Const || p.Expr != "" || p.Code != "" }

@@ -24,6 +24,7 @@ const (
 	ruleDateTime = "datetime_invalid"
 	ruleTime     = "time_invalid"
 	ruleAcuity   = "acuity_invalid"
+	ruleZip      = "zip_invalid"
 
 	ruleUnitInexact = "unit_inexact" // an integer is none any more in the field's unit
 	ruleExpr        = "expr_failed"  // an expression could not be evaluated for the row
@@ -203,6 +204,9 @@ func newFieldMap(f *study.Field, p study.Pick, mark byte, loc *time.Location) (m
 			*end = canonical
 		}
 	}
+	if f.Type == study.Zip && p.Format != "" && p.Format != study.NumericFormat {
+		return m, "format of a ZIP code is numeric, or left out"
+	}
 	if l := m.pick.layout; l.text != "" && (f.Type == study.DateType || f.Type == study.DateTime) && l.precision == 0 {
 		return m, `format is a Go reference layout, such as "02/01/2006"; this one has no year`
 	}
@@ -244,6 +248,9 @@ func (f *fieldMap) read(dst, text []byte) (packed []byte, invalid, finding strin
 		return dst, invalid, ""
 	case study.Acuity:
 		return f.recall(dst, text, f.acuity)
+	case study.Zip:
+		dst, invalid = appendZip(dst, text, f.pick.layout.text == study.NumericFormat)
+		return dst, invalid, ""
 	}
 	return append(dst, text...), "", "" // text and file are sealed as they are
 }

@@ -89,6 +89,7 @@ var ofFields = []Rule{
 	{"datetime_invalid", "no instant as `format` describes it", correctValue + "`format` is a Go layout, with the offset where it has one"},
 	{"time_invalid", "no time of day", correctValue + "write 14:05 or 14:05:30"},
 	{"choice_unknown", "a code that the form's list of choices does not have", correctValue + "`values` of the field, or a new choice in the form, then replay"},
+	{"zip_invalid", "no US ZIP code of five or nine digits", correctValue + "`format: numeric` where the column is one of numbers; other postcodes are no ZIP codes"},
 	{"acuity_invalid", "no visual acuity in the declared scale", correctValue + "`scale`, or `missing` for codes"},
 	{"unit_inexact", "a whole number that is none any more in the field's unit", "make the field a decimal, or correct `unit`"},
 	{"expr_failed", "the expression of the mapping could not be computed for this row", "correct `expr`, which must bear every value that occurs, then replay"},

@@ -102,6 +102,10 @@ func (d *document) fitsField(path string, p study.Pick, f study.Field) {
 			d.layout(path+".format", p.Format, true, true)
 		case study.TimeType:
 			d.layout(path+".format", p.Format, false, true)
+		case study.Zip:
+			if p.Format != study.NumericFormat {
+				d.errorf(path+".format", "config.wrong_type", "format: numeric fills up codes that lost their leading zeros", "the format of ZIP field %q can only be numeric", f.Name)
+			}
 		default:
 			d.errorf(path+".format", "config.wrong_type", "", "a layout applies to dates and times; %q is %s", f.Name, f.Type)
 		}

@@ -41,7 +41,7 @@ var fieldRules = []struct {
 }{
 	{"required", func(f *study.Field) study.Severity { return f.Severity.Required }, func(f *study.Field) bool { return f.Required }, nil},
 	{"type", func(f *study.Field) study.Severity { return f.Severity.Type }, func(f *study.Field) bool { return f.Severity.Type != "" && f.Severity.Type != study.Reject },
-		[]string{"integer_invalid", "decimal_invalid", "boolean_invalid", "date_invalid", "datetime_invalid", "time_invalid", "acuity_invalid", "unit_inexact"}},
+		[]string{"integer_invalid", "decimal_invalid", "boolean_invalid", "date_invalid", "datetime_invalid", "time_invalid", "acuity_invalid", "zip_invalid", "unit_inexact"}},
 	{"choice", func(f *study.Field) study.Severity { return f.Severity.Choice }, func(f *study.Field) bool { return f.Severity.Choice != "" && f.Severity.Choice != study.Reject },
 		[]string{"choice_unknown"}},
 	{"range", func(f *study.Field) study.Severity { return f.Severity.Range }, func(f *study.Field) bool { return f.Min != "" || f.Max != "" }, nil},
