@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
 	"time"
 
 	"longitude/internal/config"
@@ -222,9 +223,11 @@ func (p *people) one(news []study.Record, number int64) ([]study.Record, error) 
 		}
 		d := &p.batch[0]
 		who = d.Identity
-		news = append(news, study.Record{Participant: number, Ordinal: d.Ordinal, Line: d.Line, Site: d.Site, Form: d.Form, Occurrence: d.Occurrence,
-			Visit: d.Visit, Modified: d.Modified, Entered: d.Entered, Withdrawn: d.Withdrawn, Consented: d.Consented, Status: d.Status, StatusOn: d.StatusOn,
-			Change: d.Change, Removed: d.Removed, Facts: d.Facts, Answers: d.Answers, Missing: d.Missing, Findings: d.Findings})
+		news = slices.Grow(news, 1)[:len(news)+1]
+		r := &news[len(news)-1] // filled where it stands: what is not set here never is
+		r.Participant, r.Ordinal, r.Line, r.Site, r.Form, r.Occurrence, r.Visit = number, d.Ordinal, d.Line, d.Site, d.Form, d.Occurrence, d.Visit
+		r.Modified, r.Entered, r.Withdrawn, r.Consented, r.Status, r.StatusOn = d.Modified, d.Entered, d.Withdrawn, d.Consented, d.Status, d.StatusOn
+		r.Change, r.Removed, r.Facts, r.Answers, r.Missing, r.Findings = d.Change, d.Removed, d.Facts, d.Answers, d.Missing, d.Findings
 		p.batch = p.batch[1:]
 	}
 }
