@@ -11,6 +11,8 @@ import (
 	"iter"
 	"log/slog"
 	"time"
+
+	"longitude/study"
 )
 
 // Source is an open connection to one configured source. A Source is used by
@@ -45,10 +47,11 @@ type Recoverer interface {
 	Unacknowledged(ctx context.Context, durable Cursor) iter.Seq2[Delivery, error]
 }
 
-// Cursor is what is durable about a source so far.
+// Cursor is what is settled about a source so far.
 type Cursor struct {
-	State []byte            // opaque state of the last durable delivery; nil at first
-	Known map[string]string // Delivery.Item → Delivery.Version of every durable delivery
+	State   []byte            // opaque state of the last durable delivery; nil at first
+	Known   map[string]string // Delivery.Item → Delivery.Version of every durable delivery
+	Refused map[string]string // the same of what was Refused: it is not durable, and not asked for again
 }
 
 // Has reports whether this version of the item is already durable.
@@ -56,6 +59,22 @@ func (c Cursor) Has(item, version string) bool {
 	v, ok := c.Known[item]
 	return ok && v == version
 }
+
+// settled reports whether there is nothing to do about this version of the item:
+// it is durable, or waits for a person.
+func (c Cursor) settled(item, version string) bool {
+	v, ok := c.Refused[item]
+	return ok && v == version || c.Has(item, version)
+}
+
+// Refused is an error about one delivery itself, which reading it again cannot
+// cure: its checksum is another, its archive is unsafe. Open and the reader answer
+// it. The source goes on behind it, the object stays where it is, and it is read
+// again when it has changed or a person asks for it.
+type Refused struct{ Why *study.Error }
+
+func (r *Refused) Error() string { return r.Why.Error() }
+func (r *Refused) Unwrap() error { return r.Why }
 
 // Delivery is one object offered by a source.
 type Delivery struct {
@@ -65,11 +84,27 @@ type Delivery struct {
 	Size     int64  // bytes, -1 if unknown
 	Modified time.Time
 	State    []byte // the source's cursor state once this delivery is durable
+	Rows     *int64 // how many rows it holds, where its sender says so
+	Whole    *Whole // the archive that it came in; nil when it came alone
+
+	// Sum is the SHA-256 of the object as it stood at the source, hex, once it was
+	// read to its end; nil where that is not known.
+	Sum func() string
 
 	// Open starts reading the object. The reader returns an error instead of
 	// io.EOF when fewer or other bytes arrived than the source promised (short
 	// read, size or mtime changed while reading, checksum mismatch).
 	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// Whole is a file that holds several deliveries. It is durable, too, once the last
+// of them is.
+type Whole struct {
+	Item, Name, Version string
+	Size                int64
+	Modified            time.Time
+	Sum                 string // SHA-256, hex
+	Last                bool   // no other of its deliveries is still to come
 }
 
 // Runtime is what the program supplies to a connector, kept apart from what the

@@ -23,7 +23,8 @@ type Place interface {
 	// List names the regular files; half a listing is an error.
 	List(ctx context.Context) ([]File, error)
 	Stat(ctx context.Context, name string) (File, error)
-	Open(ctx context.Context, name string) (io.ReadCloser, error)
+	// Open reads a file from an offset on.
+	Open(ctx context.Context, name string, from int64) (io.ReadCloser, error)
 	// Remove and Archive delete a file or move it to the archive, over a
 	// file of the same name there.
 	Remove(ctx context.Context, name string) error
@@ -47,6 +48,7 @@ type Drop struct {
 	Path    string // folder and pattern, e.g. "/outgoing/*.csv"
 	Ready   Ready
 	After   string
+	Unpack  Unpack
 	Skew    time.Duration // how far the clock of the place may be off ours
 	Runtime Runtime
 }
@@ -55,7 +57,7 @@ type Drop struct {
 type offer struct {
 	File
 	path, item string
-	sum        string // of its checksum file, hex; "" when there is none
+	line       // what its sender says of it
 }
 
 func (o offer) version() string {
@@ -79,11 +81,31 @@ func (d *Drop) Pull(ctx context.Context, after Cursor) iter.Seq2[Delivery, error
 				yield(Delivery{}, err)
 				return
 			}
-			if !yield(d.delivery(o), nil) {
+			if !d.give(ctx, o, after, yield) {
 				return
 			}
 		}
 	}
+}
+
+// give yields what is in a file and not durable yet.
+func (d *Drop) give(ctx context.Context, o offer, after Cursor, yield func(Delivery, error) bool) bool {
+	if !zipped(o.Name) {
+		return yield(d.delivery(o), nil)
+	}
+	box, err := d.unzip(ctx, o)
+	if err != nil {
+		broken := d.delivery(o)
+		broken.Open = func(context.Context) (io.ReadCloser, error) { return nil, d.placed(err, o.item) }
+		return yield(broken, nil)
+	}
+	defer box.Close()
+	for _, member := range box.pending(after) {
+		if !yield(member, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // offers lists what is complete and new after the cursor, oldest first.
@@ -92,14 +114,18 @@ func (d *Drop) offers(ctx context.Context, after Cursor) ([]offer, error) {
 	if err != nil {
 		return nil, err
 	}
+	claims, err := d.claims(ctx, listing, after)
+	if err != nil {
+		return nil, err
+	}
 	var offers, doubtful []offer
 	waiting := 0
 	for _, o := range d.matching(listing) {
-		complete, err := d.complete(ctx, listing, &o)
+		complete, err := d.complete(ctx, listing, claims, &o)
 		switch {
 		case err != nil:
 			return nil, err
-		case after.Has(o.item, o.version()):
+		case after.settled(o.item, o.version()):
 		case !complete:
 			waiting++
 		case d.Ready.StableFor > 0 && d.recent(o):
@@ -143,43 +169,10 @@ func (d *Drop) matching(listing map[string]File) (offers []offer) {
 			continue
 		}
 		full := folder + name
-		offers = append(offers, offer{File: f, path: full, item: d.Runtime.Digest(full)})
+		offers = append(offers, offer{File: f, path: full, item: d.Runtime.Digest(full), line: line{rows: -1, bytes: -1}})
 	}
 	slices.SortFunc(offers, oldestFirst)
 	return offers
-}
-
-// clockGrain is how coarsely file systems and protocols keep times.
-const clockGrain = 2 * time.Second
-
-// complete reports whether the sender says that o is complete, and notes its checksum.
-// A companion older than its file speaks of an earlier file of the same name.
-func (d *Drop) complete(ctx context.Context, listing map[string]File, o *offer) (bool, error) {
-	suffix := d.Ready.companion()
-	if suffix == "" {
-		age := d.Runtime.Now().Sub(o.Modified)
-		return age < 0 || age >= d.Ready.StableFor, nil
-	}
-	companion, ok := listing[o.Name+suffix]
-	if !ok || companion.Modified.Add(clockGrain).Before(o.Modified) {
-		return false, nil
-	}
-	if d.Ready.Checksum == "" {
-		return true, nil
-	}
-	var err error
-	o.sum, err = d.readSum(ctx, companion, o.Name)
-	if err == nil && o.sum == "" {
-		d.Runtime.Log.Warn("the checksum file does not hold a SHA-256 of its file", "item", short(o.item))
-	}
-	return o.sum != "", d.placed(err, o.item)
-}
-
-// recent reports whether the clocks could be wrong about o having been left alone
-// for long enough.
-func (d *Drop) recent(o offer) bool {
-	age := d.Runtime.Now().Sub(o.Modified)
-	return age < 0 || age < d.Ready.StableFor+d.Skew && d.Skew > 0
 }
 
 // lookAgain waits and keeps the offers that did not change meanwhile, whatever
@@ -198,14 +191,31 @@ func (d *Drop) lookAgain(ctx context.Context, doubtful []offer) ([]offer, error)
 	}), err
 }
 
+// delivery offers a file that holds one object.
 func (d *Drop) delivery(o offer) Delivery {
+	size := o.Size
+	if packed(o.Name) {
+		size = -1
+	}
+	var raw *verified
 	return Delivery{
-		Item: o.item, Name: o.path, Version: o.version(), Size: o.Size, Modified: o.Modified,
-		Open: func(ctx context.Context) (io.ReadCloser, error) {
-			r, err := d.open(ctx, o)
+		Item: o.item, Name: o.path, Version: o.version(), Size: size, Modified: o.Modified, Rows: o.told(),
+		Open: func(ctx context.Context) (r io.ReadCloser, err error) {
+			if raw, err = d.open(ctx, o); err == nil {
+				r, err = d.unpacked(raw, o.Name)
+			}
 			return r, d.placed(err, o.item)
 		},
+		Sum: func() string { return raw.sum256() },
 	}
+}
+
+// told is the number of rows that the sender tells, or nil.
+func (o offer) told() *int64 {
+	if o.rows < 0 {
+		return nil
+	}
+	return &o.rows
 }
 
 // Acknowledge implements Acknowledger: it archives or deletes the file, unless it
@@ -217,6 +227,12 @@ func (d *Drop) Acknowledge(ctx context.Context, delivered Delivery) error {
 		settle = d.Place.Archive
 	} else if d.After != AfterDelete {
 		return nil
+	}
+	if w := delivered.Whole; w != nil {
+		if !w.Last {
+			return nil // the file holds more
+		}
+		delivered.Name, delivered.Version = w.Name, w.Version
 	}
 	name := path.Base(delivered.Name)
 	now, err := d.Place.Stat(ctx, name)
@@ -230,7 +246,7 @@ func (d *Drop) Acknowledge(ctx context.Context, delivered Delivery) error {
 		return nil // a newer version, to be delivered itself
 	}
 	names := []string{name}
-	if suffix := d.Ready.companion(); suffix != "" {
+	if suffix := d.Ready.companion(); suffix != "" && !d.Ready.Control.lists(name) {
 		names = []string{name + suffix, name}
 	}
 	for _, n := range names {
@@ -248,7 +264,8 @@ func (o offer) is(version string) bool {
 	return version == v || o.sum == "" && strings.HasPrefix(version, v+":")
 }
 
-// Unacknowledged implements Recoverer.
+// Unacknowledged implements Recoverer. A manifest is done with once every file
+// that it lists is durable and gone.
 func (d *Drop) Unacknowledged(ctx context.Context, durable Cursor) iter.Seq2[Delivery, error] {
 	return func(yield func(Delivery, error) bool) {
 		if d.After == AfterKeep {
@@ -270,6 +287,7 @@ func (d *Drop) Unacknowledged(ctx context.Context, durable Cursor) iter.Seq2[Del
 				return
 			}
 		}
+		d.doneManifests(ctx, listing, durable, yield)
 	}
 }
 
@@ -281,6 +299,10 @@ func (d *Drop) placed(err error, item string) error {
 	}
 	told := *e
 	told.Place = "item " + short(item)
+	var refused *Refused
+	if errors.As(err, &refused) {
+		return &Refused{&told}
+	}
 	return &told
 }
 

@@ -26,7 +26,7 @@ func open(c Config, rt connectors.Runtime) (connectors.Source, error) {
 		p.archive = absolute(archive, rt.Dir)
 	}
 	return &source{place: p, Drop: connectors.Drop{
-		Place: p, Path: c.Path, Ready: c.Ready.OrDefault(), After: c.After, Runtime: rt,
+		Place: p, Path: c.Path, Ready: c.Ready.OrDefault(), After: c.After, Unpack: c.Unpack, Runtime: rt,
 	}}, nil
 }
 
@@ -93,9 +93,12 @@ func (p *place) Stat(ctx context.Context, name string) (f connectors.File, err e
 }
 
 // Open implements connectors.Place.
-func (p *place) Open(ctx context.Context, name string) (r io.ReadCloser, err error) {
+func (p *place) Open(ctx context.Context, name string, from int64) (r io.ReadCloser, err error) {
 	err = p.inside(ctx, "open a file", func(root *os.Root) error {
 		f, err := root.Open(name)
+		if err == nil {
+			_, err = f.Seek(from, io.SeekStart)
+		}
 		r = file{f}
 		return err
 	})

@@ -19,6 +19,7 @@ type Config struct {
 	Path       string            `yaml:"path" doc:"folder and file pattern on the server, like /outgoing/*.csv; a relative path starts where the login does"`
 	Ready      connectors.Ready  `yaml:"ready"`
 	After      string            `yaml:"after" doc:"what happens to a file once its records are durable: keep, delete, or archive:FOLDER on the same file system of the server"`
+	Unpack     connectors.Unpack `yaml:"unpack"`
 }
 
 // Spec is the entry of this connector in the list.
@@ -44,7 +45,7 @@ func validate(c Config) []connectors.Finding {
 	find(c.HostKey != "" && c.KnownHosts != "", "known_hosts", "both host_key and known_hosts", "keep one of the two")
 	find(c.HostKey != "" && !isFingerprint(c.HostKey), "host_key", "not a SHA-256 fingerprint",
 		"write it as ssh-keygen -lf prints it: SHA256: and 43 characters")
-	return append(found, connectors.CheckPickup(c.Path, c.Ready, c.After)...)
+	return append(found, connectors.CheckPickup(c.Path, c.Ready, c.After, c.Unpack)...)
 }
 
 // hostPort is the address with the port of SSH where none is written.

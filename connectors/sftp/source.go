@@ -27,7 +27,7 @@ type source struct {
 func open(c Config, rt connectors.Runtime) (connectors.Source, error) {
 	p := &place{config: c, runtime: rt, folder: path.Dir(c.Path), archive: connectors.ArchiveFolder(c.After)}
 	return &source{place: p, Drop: connectors.Drop{
-		Place: p, Path: c.Path, Ready: c.Ready.OrDefault(), After: c.After, Skew: clockSkew, Runtime: rt,
+		Place: p, Path: c.Path, Ready: c.Ready.OrDefault(), After: c.After, Unpack: c.Unpack, Skew: clockSkew, Runtime: rt,
 	}}, nil
 }
 
@@ -90,10 +90,13 @@ func (p *place) Stat(ctx context.Context, name string) (f connectors.File, err e
 const readAhead = 1 << 20
 
 // Open implements connectors.Place. The end of ctx ends the reading.
-func (p *place) Open(ctx context.Context, name string) (r io.ReadCloser, err error) {
+func (p *place) Open(ctx context.Context, name string, from int64) (r io.ReadCloser, err error) {
 	err = p.do(ctx, "open a file", func(c *sftp.Client) error {
 		f, err := c.Open(path.Join(p.folder, name))
 		if err != nil {
+			return err
+		}
+		if _, err := f.Seek(from, io.SeekStart); err != nil {
 			return err
 		}
 		r = &file{ctx: ctx, place: p, over: p.session, from: f, ahead: bufio.NewReaderSize(f, readAhead),
