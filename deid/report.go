@@ -153,12 +153,13 @@ func (r Report) Markdown() []byte {
 	b.WriteString("\n## Columns\n\n| table | column | class | leaves as | rule | at most | level | values changed |\n|---|---|---|---|---|---|---|---|\n")
 	for _, c := range r.Columns {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", c.Table, c.Column, c.Class, orDash(strings.Join(c.Released, ", ")), c.Rule, c.Claim,
-			strings.TrimSpace(c.Hierarchy+" "+c.Level), c.changed())
+			strings.TrimSpace(c.Hierarchy+" "+c.Level), c.Changed())
 	}
 	return b.Bytes()
 }
 
-func (c ColumnReport) changed() string {
+// Changed says in words how many values the rule changed.
+func (c ColumnReport) Changed() string {
 	var parts []string
 	for _, name := range []string{"nulled", "top_coded", "rounded", "clipped", "truncated", "pooled", "generalised", "suppressed"} {
 		if n, some := c.Counts[name]; some {

@@ -26,6 +26,7 @@ type app struct {
 	dir      string // config folder
 	output   string // table | json | csv
 	quiet    bool
+	command  string
 	prepared bool // the command line is understood: what fails now is the work
 
 	inspecting bool // a database without its guards is looked at, too
@@ -125,7 +126,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.demoCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.checkCommand(), a.previewCommand(), a.syncCommand(), a.serveCommand(),
 		a.statusCommand(), a.runCommand(), a.quarantineCommand(), a.replayCommand(), a.driftCommand(), a.deviationCommand(), a.participantCommand(),
-		a.lockCommand(), a.unlockCommand(), a.releaseCommand(), a.historyCommand(), a.lineageCommand(), a.keysCommand(), a.seriesCommand(), a.auditCommand(), a.personCommand(), a.signatureCommand(), a.migrateCommand(), a.versionCommand(),
+		a.lockCommand(), a.unlockCommand(), a.releaseCommand(), a.historyCommand(), a.lineageCommand(), a.keysCommand(), a.seriesCommand(), a.deidCommand(), a.vaultCommand(), a.auditCommand(), a.personCommand(), a.signatureCommand(), a.migrateCommand(), a.versionCommand(),
 	}
 }
 
@@ -141,7 +142,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 		a.level.Set(slog.LevelWarn)
 	}
 	a.log = telemetry.NewLogger(a.err, &a.level)
-	a.prepared = true
+	a.command, a.prepared = strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" "), true
 	return nil
 }
 

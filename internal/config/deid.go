@@ -1,9 +1,9 @@
 package config
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -157,10 +157,7 @@ func (d *document) riskColumns(s *study.Study) {
 }
 
 // levelDoc is keep, drop, {band: n} or {groups: {name: [codes]}}.
-type levelDoc struct {
-	Level  study.Level
-	groups pairs[[]string]
-}
+type levelDoc struct{ Level study.Level }
 
 func (l *levelDoc) decode(d *document, path string, n ast.Node) {
 	if text, ok := scalarText(n); ok {
@@ -200,21 +197,42 @@ func (d *document) hierarchy(path string, doc pair[[]levelDoc]) study.Hierarchy 
 	if len(doc.Value) == 0 && !d.failed(path) {
 		d.errorf(path, "config.missing_key", "[keep, {band: 5}, drop]", "hierarchy %q has no level", doc.Key)
 	}
-	band := 0
+	finer := study.Level{}
 	for i, level := range doc.Value {
-		l := level.Level
+		l, at := level.Level, fmt.Sprintf("%s[%d]", path, i)
 		h.Levels = append(h.Levels, l)
 		switch {
 		case l.Keep && i > 0:
-			d.errorf(path, "config.wrong_type", "from finest to coarsest", "keep is the finest level, so it comes first")
+			d.errorf(at, "config.wrong_type", "from finest to coarsest", "keep is the finest level, so it comes first")
 		case l.Drop && i < len(doc.Value)-1:
-			d.errorf(path, "config.wrong_type", "from finest to coarsest", "drop is the coarsest level, so it comes last")
-		case l.Band > 0 && band > 0 && (l.Band <= band || l.Band%band != 0):
-			d.errorf(path, "config.wrong_type", "such as 5, 10, 20", "each band is a multiple of the one before, so that a coarser level never parts what a finer one joins")
+			d.errorf(at, "config.wrong_type", "from finest to coarsest", "drop is the coarsest level, so it comes last")
+		case l.Band > 0 && finer.Band > 0 && (l.Band <= finer.Band || l.Band%finer.Band != 0):
+			d.errorf(at, "config.wrong_type", "each band is a multiple of the one before, such as 5, 10, 20", "this band parts what a finer one joins")
+		case parts(l.Groups, finer.Groups):
+			d.errorf(at, "config.wrong_type", "each group holds whole groups of the level before", "a group parts what a finer one joins")
 		}
-		band = cmp.Or(l.Band, band)
+		finer = l
 	}
 	return h
+}
+
+// parts reports whether two codes that share a group of finer are in different
+// groups of coarse.
+func parts(coarse, finer []study.Group) bool {
+	of := map[string]string{}
+	for _, g := range coarse {
+		for _, code := range g.Codes {
+			of[code] = g.Name
+		}
+	}
+	for _, g := range finer {
+		for _, code := range g.Codes {
+			if len(coarse) > 0 && of[code] != of[g.Codes[0]] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // treatmentDoc is a word, {round: n}, {clip: [low, high]} or {generalise: NAME}.
@@ -276,6 +294,8 @@ func (d *document) treatment(path string, f study.Field, policy *study.DeidPolic
 		d.errorf(path, "config.treatment", "a field of type zip is released as zip3 or dropped", "%s field %q cannot be released as %s", f.Type, f.Name, action)
 	case (action == study.Round || action == study.Clip) && !numeric:
 		d.errorf(path, "config.treatment", "", "%s field %q has no number to %s", f.Type, f.Name, action)
+	case action == study.Keep && f.Class == study.DateClass && f.Type != study.DateTime && f.Type != study.TimeType:
+		d.errorf(path, "config.treatment", "deidentification.dates says how dates leave", "only a datetime or time keeps its time of day, and %q is %s", f.Name, f.Type)
 	case action == study.Round:
 		if step, ok := new(big.Rat).SetString(f.Release.Step); !ok || !isNumber(f.Release.Step) || step.Sign() <= 0 {
 			d.errorf(path+".round", "config.wrong_type", "the multiple that values are rounded to, such as 5 or 0.5", "round is a number above 0")
