@@ -44,10 +44,29 @@ func (Key) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Keys derives one key per purpose; internal/keys implements it. Each key is
-// bound to the study, the purpose, the domain and the key version.
+// bound to the study, the purpose, the domain and the version of the study's
+// root key.
 type Keys interface {
+	// Derive gives a key at the version that the study began with: what it makes,
+	// participant codes above all, is the same for ever.
 	Derive(study, purpose, domain string) (Key, error)
-	Version() int
+	// DeriveVersion gives a key at a version.
+	DeriveVersion(study, purpose, domain string, version int) (Key, error)
+	// Newest is the version that new boxes are sealed under.
+	Newest(study string) (int, error)
+}
+
+// At gives keys whose Derive answers at a version: those of a release series.
+func At(k Keys, version int) Keys { return pinned{k, version} }
+
+type pinned struct {
+	Keys
+	version int
+}
+
+// Derive implements Keys.
+func (p pinned) Derive(study, purpose, domain string) (Key, error) {
+	return p.DeriveVersion(study, purpose, domain, p.version)
 }
 
 // Purposes of derived keys.

@@ -28,7 +28,14 @@ func (k testKeys) Derive(studyName, purpose, domain string) (Key, error) {
 	return NewKey([32]byte(m.Sum(nil))), nil
 }
 
-func (testKeys) Version() int { return 1 }
+func (k testKeys) DeriveVersion(studyName, purpose, domain string, version int) (Key, error) {
+	if version == 1 {
+		return k.Derive(studyName, purpose, domain)
+	}
+	return k.Derive(studyName, purpose, fmt.Sprintf("%s version %d", domain, version))
+}
+
+func (testKeys) Newest(string) (int, error) { return 1, nil }
 
 // seeded is a deterministic source of nonces.
 func seeded(n byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{n}) }

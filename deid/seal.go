@@ -16,48 +16,62 @@ import (
 //
 //	key version (1 byte) ‖ nonce (12) ‖ ciphertext ‖ tag (16)
 //
-// Nonces are random, so one key is good for 2^32 boxes (NIST SP 800-38D).
+// Nonces are random, so one key is good for 2^32 boxes (NIST SP 800-38D). What is
+// sealed is sealed under the newest version; each box opens under its own.
 type sealer struct {
 	aead    cipher.AEAD
 	random  io.Reader
 	version byte
+
+	keys          Keys
+	study, domain string
+	older         map[byte]cipher.AEAD // of boxes from before the newest version
 }
 
 func newSealer(k Keys, studyName, domain string, random io.Reader) (*sealer, error) {
-	key, err := k.Derive(studyName, PurposeVault, domain)
+	version, err := k.Newest(studyName)
+	if err != nil {
+		return nil, err
+	}
+	s := &sealer{random: random, version: byte(version), keys: k, study: studyName, domain: domain, older: map[byte]cipher.AEAD{}}
+	s.aead, err = s.cipher(version)
+	return s, err
+}
+
+func (s *sealer) cipher(version int) (cipher.AEAD, error) {
+	key, err := s.keys.DeriveVersion(s.study, PurposeVault, s.domain, version)
 	if err != nil {
 		return nil, err
 	}
 	block, err := aes.NewCipher(key.Bytes())
 	if err != nil {
-		return nil, &study.Error{Code: "deid.key_size", Op: "set up the vault cipher of study " + studyName,
+		return nil, &study.Error{Code: "deid.key_size", Op: "set up the vault cipher of study " + s.study,
 			Hint: "the key provider must give 32 bytes", Exit: study.ExitEnvironment}
 	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, err
-	}
-	return &sealer{aead, random, byte(k.Version())}, nil
+	return cipher.NewGCM(block)
 }
 
-// seal returns the box of plain, bound to aad. Without randomness nothing may
-// be sealed at all, so a failing source panics, as crypto/rand does.
-func (s *sealer) seal(plain, aad []byte) []byte {
+// seal returns the box of plain, bound to what it is and whose. Without randomness
+// nothing may be sealed at all, so a failing source panics, as crypto/rand does.
+func (s *sealer) seal(plain, about []byte) []byte {
 	n := s.aead.NonceSize()
 	box := make([]byte, 1+n, 1+n+len(plain)+s.aead.Overhead())
 	box[0] = s.version
 	if _, err := io.ReadFull(s.random, box[1:]); err != nil {
 		panic("deid: the source of randomness failed")
 	}
-	return s.aead.Seal(box, box[1:], plain, aad) //nolint:gosec // the nonce was just read from the source of randomness
+	return s.aead.Seal(box, box[1:], plain, versioned(about, s.version)) //nolint:gosec // the nonce was just read from the source of randomness
 }
 
 // open returns what was sealed, or an error when the box was changed, moved to
 // another row, or sealed under another key.
-func (s *sealer) open(box, aad []byte) ([]byte, error) {
-	n := 1 + s.aead.NonceSize()
-	if len(box) >= n && box[0] == s.version {
-		if plain, err := s.aead.Open(nil, box[1:n], box[n:], aad); err == nil {
+func (s *sealer) open(box, about []byte) ([]byte, error) {
+	if n := 1 + s.aead.NonceSize(); len(box) >= n {
+		aead, err := s.under(box[0])
+		if err != nil {
+			return nil, err
+		}
+		if plain, err := aead.Open(nil, box[1:n], box[n:], versioned(about, box[0])); err == nil {
 			return plain, nil
 		}
 	}
@@ -66,9 +80,35 @@ func (s *sealer) open(box, aad []byte) ([]byte, error) {
 		Exit: study.ExitBlocked}
 }
 
-// binding is the associated data of a box: what it is, and whose.
-func (s *sealer) binding(parts ...string) []byte {
-	return appendFrame(Frame(parts...), strconv.Itoa(int(s.version)))
+// under is the cipher of a version; a version that never was fits no box.
+func (s *sealer) under(version byte) (cipher.AEAD, error) {
+	if version >= s.version || version == 0 {
+		return s.aead, nil
+	}
+	if s.older[version] == nil {
+		aead, err := s.cipher(int(version))
+		if err != nil {
+			return nil, err
+		}
+		s.older[version] = aead
+	}
+	return s.older[version], nil
+}
+
+// binding says what a box is, and whose: seal and open add the version of the key.
+func (s *sealer) binding(parts ...string) []byte { return Frame(parts...) }
+
+// versioned is the associated data of a box.
+func versioned(about []byte, version byte) []byte {
+	return appendFrame(about[:len(about):len(about)], strconv.Itoa(int(version)))
+}
+
+// BoxVersion is the version of the key that a box is sealed under.
+func BoxVersion(box []byte) int {
+	if len(box) == 0 {
+		return 0
+	}
+	return int(box[0])
 }
 
 // mac computes HMAC-SHA-256 under one key, reusing its state. For one goroutine.

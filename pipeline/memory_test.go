@@ -423,7 +423,11 @@ func (k testKeys) Derive(studyName, purpose, domain string) (deid.Key, error) {
 	return deid.NewKey([32]byte(m.Sum(nil))), nil
 }
 
-func (testKeys) Version() int { return 1 }
+func (k testKeys) DeriveVersion(studyName, purpose, domain string, _ int) (deid.Key, error) {
+	return k.Derive(studyName, purpose, domain)
+}
+
+func (testKeys) Newest(string) (int, error) { return 1, nil }
 
 // nobody hears nothing.
 type nobody struct{}

@@ -13,7 +13,10 @@ import (
 type oneKey struct{}
 
 func (oneKey) Derive(_, _, _ string) (deid.Key, error) { return deid.NewKey([32]byte{1}), nil }
-func (oneKey) Version() int                            { return 1 }
+func (oneKey) DeriveVersion(_, _, _ string, _ int) (deid.Key, error) {
+	return deid.NewKey([32]byte{1}), nil
+}
+func (oneKey) Newest(string) (int, error) { return 1, nil }
 
 // quarantined is an Ingest that keeps what is quarantined.
 type quarantined struct {

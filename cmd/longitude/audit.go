@@ -128,9 +128,9 @@ is the one that every anchor is of; with --deep also that versions and refusals 
 those that each batch recorded.
 
 Exits 0 when the log is sound, 5 when it was tampered with, 3 when not all of it could be checked.`,
-		Example: "  longitude audit verify --deep --anchors /mnt/worm/anchors",
+		Example: "  longitude audit verify --deep --anchors /mnt/worm/anchors\n  longitude audit verify --anchors gs://longitude-anchors/prod",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			known, err := readAnchors(anchors)
+			known, err := readAnchors(cmd.Context(), anchors)
 			if err != nil {
 				return err
 			}
@@ -149,7 +149,7 @@ Exits 0 when the log is sound, 5 when it was tampered with, 3 when not all of it
 		},
 	}
 	cmd.Flags().BoolVar(&deep, "deep", false, "also compute the roots of all batches again")
-	cmd.Flags().StringVar(&anchors, "anchors", "", "folder with checkpoints that were kept apart")
+	cmd.Flags().StringVar(&anchors, "anchors", "", "folder or bucket with checkpoints that were kept apart")
 	cmd.Flags().StringVar(&policy, "policy", "", "policy with the log's key (default: the key that is here)")
 	return cmd
 }

@@ -3,12 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,71 +40,23 @@ func (h *house) checkpoint(ctx context.Context) (audit.Checkpoint, error) {
 
 func (a *app) auditAnchorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "anchor DIR", Short: "Keep the checkpoint in a folder, under a name that is never written twice", Args: cobra.ExactArgs(1),
-		Long: `Seals what waits and writes the checkpoint into the folder, which should be where the
+		Use: "anchor PLACE", Short: "Keep the checkpoint in a folder or a bucket, under a name that is never written twice", Args: cobra.ExactArgs(1),
+		Long: `Seals what waits and writes the checkpoint to the place, which should be where the
 database's administrator cannot change it: another host, or storage that is written
-once. Refuses when the log no longer contains the newest anchor that is there.`,
-		Example: "  longitude audit anchor /mnt/worm/anchors",
+once. Refuses when the log no longer contains the newest anchor that is there. With
+service.anchors the service does this by itself.`,
+		Example: "  longitude audit anchor /mnt/worm/anchors\n  longitude audit anchor gs://longitude-anchors/prod",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			known, err := readAnchors(args[0])
-			if err != nil {
-				return err
-			}
-			return a.withAudit(cmd, func(ctx context.Context, h *house) error { return a.anchor(ctx, h, args[0], known) })
+			return a.withAudit(cmd, func(ctx context.Context, h *house) error {
+				size, err := h.anchor(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				name := anchorName(size)
+				return a.print(map[string]any{"anchor": name, "size": size}, []string{"anchor", "size"}, [][]string{{name, strconv.FormatInt(size, 10)}})
+			})
 		},
 	}
-}
-
-func (a *app) anchor(ctx context.Context, h *house, dir string, known []audit.Anchor) error {
-	c, err := h.checkpoint(ctx)
-	if err != nil {
-		return err
-	}
-	if n := len(known); n > 0 {
-		last, err := h.signer.Policy().Open(known[n-1].Note)
-		if err == nil {
-			err = h.store.AuditConsistent(ctx, last, c)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	name := anchorName(c.Size)
-	if !slices.ContainsFunc(known, func(k audit.Anchor) bool { return k.Size == c.Size }) {
-		if err := putOnce(filepath.Join(dir, name), c.Note); err != nil {
-			return err
-		}
-	}
-	return a.print(map[string]any{"anchor": name, "size": c.Size}, []string{"anchor", "size"}, [][]string{{name, strconv.FormatInt(c.Size, 10)}})
-}
-
-// anchorName is the size of the log, so that names are in the order of the log.
-func anchorName(size int64) string { return fmt.Sprintf("%020d.checkpoint", size) }
-
-// readAnchors reads the anchors of a folder, ascending; other files in it are left alone.
-func readAnchors(dir string) ([]audit.Anchor, error) {
-	if dir == "" {
-		return nil, nil
-	}
-	unreadable := &study.Error{Code: "audit.anchors", Op: "cannot read the anchors", Exit: study.ExitEnvironment, Hint: "name a folder that is there and that this user may read"}
-	files, err := os.ReadDir(dir) // in the order of names
-	if err != nil {
-		return nil, unreadable
-	}
-	var out []audit.Anchor
-	for _, f := range files {
-		digits, ok := strings.CutSuffix(f.Name(), ".checkpoint")
-		size, err := strconv.ParseInt(digits, 10, 64)
-		if !ok || err != nil || f.Name() != anchorName(size) {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
-		if err != nil {
-			return nil, unreadable
-		}
-		out = append(out, audit.Anchor{Size: size, Note: text})
-	}
-	return out, nil
 }
 
 func (a *app) auditExportCommand() *cobra.Command {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"longitude/deid"
 	"longitude/internal/config"
 	"longitude/study"
 )
@@ -67,7 +66,10 @@ func (a *app) check(ctx context.Context, h *house, names []string) error {
 		for name, sink := range targets {
 			note("sink", s.Name+"/"+name, sink.Check(ctx))
 		}
-		_, err = deid.NewRecipient(s, series, h.ring)
+		in, err := h.store.Series(ctx, s.Name)
+		if err == nil {
+			_, err = h.recipient(s, in)
+		}
 		note("keys", s.Name, err)
 	}
 	if err := a.printChecked(results); err != nil {

@@ -207,7 +207,7 @@ func (v *victim) plan(h *house, asOf string) {
 	v.t.Helper()
 	s, err := h.study("")
 	v.must(err)
-	r, err := h.releaser(s)
+	r, err := h.releaser(context.Background(), s)
 	v.must(err)
 	date, err := h.asOf(s, asOf)
 	v.must(err)

@@ -76,7 +76,7 @@ func (h *house) decide(ctx context.Context, d study.Decision, why decision.Why) 
 		if err != nil {
 			return status.DecisionItem{}, err
 		}
-		d.Note, d.KeyVersion = box, h.ring.Version()
+		d.Note, d.KeyVersion = box, deid.BoxVersion(box)
 	}
 	keyID, key, err := h.ring.Signer(d.Study)
 	if err == nil {

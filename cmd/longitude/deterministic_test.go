@@ -69,7 +69,7 @@ func buildInto(t *testing.T, h *house, root string) map[string][sha256.Size]byte
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := h.releaser(s)
+	r, err := h.releaser(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (t *tracer) walk(ctx context.Context) error {
 		return err
 	}
 	t.trace.Study, t.trace.AsOf, t.trace.MaxBatch = t.study.Name, plan.AsOf.String(), plan.MaxBatch
-	if err := t.resolve(ctx, plan); err != nil {
+	if err := t.resolve(ctx, plan, in.Name); err != nil {
 		return err
 	}
 	if t.trace.Made, err = t.h.store.Made(ctx, t.study.Name, t.row, plan.MaxBatch); err != nil {
@@ -127,7 +127,7 @@ func (t *tracer) walk(ctx context.Context) error {
 
 // resolve finds the participant, lays its rows out as the release did, and finds
 // the one that the key names.
-func (t *tracer) resolve(ctx context.Context, plan study.ReleasePlan) error {
+func (t *tracer) resolve(ctx context.Context, plan study.ReleasePlan, series string) error {
 	builder := release.NewBuilder(t.study, release.Plan{ReleasePlan: plan, Series: series})
 	at := slices.IndexFunc(builder.Tables(), func(table *study.Table) bool { return table.Name == t.trace.Table })
 	if at < 0 {

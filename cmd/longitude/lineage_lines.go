@@ -7,7 +7,6 @@ import (
 
 	"longitude/internal/landing"
 	"longitude/internal/lineage"
-	"longitude/internal/objectstore"
 	"longitude/study"
 	"longitude/transform"
 	formatlist "longitude/transform/formats/all"
@@ -18,7 +17,7 @@ type landedRow struct{ batch, ordinal int64 }
 
 // places checks the landed objects of the trace and finds the lines of its rows.
 func (t *tracer) places(ctx context.Context) error {
-	objects, err := objectstore.Open(t.h.cfg.Service.Landing)
+	objects, err := t.h.objects()
 	if err != nil {
 		return err
 	}

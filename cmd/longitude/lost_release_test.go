@@ -35,7 +35,7 @@ func TestAVisibleReleaseIsRecordedLater(t *testing.T) {
 	x.must(err)
 	s, err := h.study("")
 	x.must(err)
-	r, err := h.releaser(s)
+	r, err := h.releaser(t.Context(), s)
 	x.must(err)
 	r.Store = killed{r.Store}
 	if _, err := r.Build(t.Context(), study.Date(20600), "test"); err == nil {

@@ -131,7 +131,7 @@ func (r *realStudy) ids(sources map[string]bool) map[string]string {
 	r.must(err)
 	intake, err := deid.NewIntake(s, &h.cfg.Sources[0].Source, h.ring, rand.Reader)
 	r.must(err)
-	recipient, err := deid.NewRecipient(s, postgres.FirstSeries, h.ring)
+	recipient, err := deid.NewRecipient(s, "main", h.ring)
 	r.must(err)
 	out := map[string]string{}
 	for source := range sources {

@@ -15,6 +15,7 @@ import (
 
 	"longitude/deid"
 	"longitude/internal/columnar"
+	"longitude/internal/postgres"
 	"longitude/internal/release"
 	"longitude/internal/status"
 	"longitude/pipeline"
@@ -99,25 +100,30 @@ func (a *app) printRelease(s *study.Study, r pipeline.Release) error {
 	return a.print(r, []string{"release", "sink", "claim", "tables", "rows", "bytes", "location"}, rows)
 }
 
-// series is the release series of a study: the domain of its released codes.
-const series = "main"
-
 // build makes one release of a study. What objects brought is settled first, so
 // that the pages and the release tell the same.
 func (h *house) build(ctx context.Context, s *study.Study, asOf study.Date, trigger string) (pipeline.Release, error) {
 	if err := h.settle(ctx, s.Name, trigger); err != nil {
 		return pipeline.Release{}, err
 	}
-	r, err := h.releaser(s)
+	r, err := h.releaser(ctx, s)
 	if err != nil {
 		return pipeline.Release{}, err
 	}
-	return r.Build(ctx, asOf, trigger)
+	built, err := r.Build(ctx, asOf, trigger)
+	if err == nil { // the release stands, whether or not it could be anchored
+		h.tellAnchored(ctx, h.anchorAll(ctx))
+	}
+	return built, err
 }
 
 // releaser makes a study ready for a release.
-func (h *house) releaser(s *study.Study) (*pipeline.Releaser, error) {
-	recipient, err := deid.NewRecipient(s, series, h.ring)
+func (h *house) releaser(ctx context.Context, s *study.Study) (*pipeline.Releaser, error) {
+	in, err := h.store.Series(ctx, s.Name)
+	if err != nil {
+		return nil, err
+	}
+	recipient, err := h.recipient(s, in)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +131,8 @@ func (h *house) releaser(s *study.Study) (*pipeline.Releaser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline.Releaser{Study: s, Policy: h.policy(), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
-		Book:   func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(s, plan) },
+	return &pipeline.Releaser{Study: s, Policy: policy(in), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
+		Book:   func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(s, in.Name, plan) },
 		Format: &columnar.Format{}, Sinks: targets, Observer: h.observer, Log: h.a.log, Now: h.now, TempDir: h.temp(),
 		Progress: func(stage string, done, total int) {
 			if done == total || done%16 == 0 {
@@ -135,10 +141,15 @@ func (h *house) releaser(s *study.Study) (*pipeline.Releaser, error) {
 		}}, h.writePolicy(s)
 }
 
+// recipient is the view of those who get the releases of a series.
+func (h *house) recipient(s *study.Study, in postgres.Series) (*deid.Recipient, error) {
+	return deid.NewRecipient(s, in.Name, deid.At(h.ring, in.KeyVersion))
+}
+
 // policy identifies everything besides data and protocol that shapes a
 // release's bytes.
-func (h *house) policy() study.Digest {
-	return sha256.Sum256([]byte(series + "|" + strconv.Itoa(h.ring.Version()) + "|" + columnar.Writer + "|" + fullVersion()))
+func policy(in postgres.Series) study.Digest {
+	return sha256.Sum256([]byte(in.Name + "|" + strconv.Itoa(in.KeyVersion) + "|" + columnar.Writer + "|" + fullVersion()))
 }
 
 // sinks opens the places where a study's releases go.
@@ -176,7 +187,7 @@ type book struct {
 	envelope study.Digest // of the previous release
 }
 
-func (h *house) book(s *study.Study, plan study.ReleasePlan) (*book, error) {
+func (h *house) book(s *study.Study, series string, plan study.ReleasePlan) (*book, error) {
 	p := release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}}
 	for mapping, digest := range plan.Mappings {
 		p.Digests["mapping:"+mapping] = digest
@@ -310,14 +321,18 @@ func policyFile(dataDir, studyName string) string {
 
 // writePolicy writes down whose signature counts for a study's releases.
 func (h *house) writePolicy(s *study.Study) error {
-	keyID, public, err := h.ring.Public(s.Name)
+	keys, err := h.ring.Publics(s.Name)
 	if err != nil {
 		return err
+	}
+	policy := release.NewPolicy(keys[0].ID, keys[0].Public)
+	for _, key := range keys[1:] {
+		policy = policy.And(key.ID, key.Public)
 	}
 	file := policyFile(h.cfg.Service.DataDir, s.Name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return &study.Error{Code: "release.policy", Op: "cannot write the verification policy", Exit: study.ExitEnvironment,
 			Hint: "set service.data_dir to a folder this user may write to"}
 	}
-	return release.WritePolicy(file, release.NewPolicy(keyID, public))
+	return release.WritePolicy(file, policy)
 }

@@ -17,11 +17,11 @@ const sealEvery = time.Second
 // seals has the audit log sealed: what a command recorded, and what one before it
 // that was killed left, when the command ends; publications at once.
 func (h *house) seals() error {
-	id, key, err := h.ring.AuditSigner()
+	id, keys, err := h.ring.AuditSigners()
 	if err != nil {
 		return err
 	}
-	if h.signer, err = audit.NewSigner(id, key); err != nil {
+	if h.signer, err = audit.NewSigner(id, keys...); err != nil {
 		return err
 	}
 	if h.unguarded {

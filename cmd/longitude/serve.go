@@ -103,6 +103,7 @@ func (s *service) run(ctx context.Context, front, admin net.Listener) error {
 	done := make(chan error, 1)
 	go func() { done <- s.work(working) }()
 	go s.h.sealing(working)
+	go s.h.anchoring(working)
 	var err error
 	select {
 	case <-ctx.Done():

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"longitude/connectors"
@@ -35,7 +35,8 @@ type house struct {
 	store    *postgres.Store
 	urls     postgres.URLs
 	ring     *keys.Ring
-	signer   *audit.Signer // of the audit log
+	signer   *audit.Signer                     // of the audit log
+	objects  func() (objectstore.Store, error) // of landed deliveries
 	observer pipeline.Observer
 	now      func() time.Time
 	changes  config.Plan // of the documents against those in force
@@ -178,9 +179,12 @@ func (h *house) connect(ctx context.Context) error {
 		}
 		h.unguarded = true
 	}
-	if h.ring, err = keys.Open(h.cfg.Service.Keys); err != nil {
+	if err := h.openRing(ctx); err != nil {
 		return err
 	}
+	h.objects = sync.OnceValues(func() (objectstore.Store, error) {
+		return objectstore.At(context.Background(), h.cfg.Service.Landing, h.temp())
+	})
 	return h.seals()
 }
 
@@ -211,13 +215,12 @@ func (h *house) register(ctx context.Context) error {
 		if err := h.store.Register(ctx, s, docs); err != nil {
 			return err
 		}
-		key, err := h.ring.Derive(s.Name, "fingerprint", "")
-		if err != nil {
-			return err
-		}
-		if err := h.store.PinKeys(ctx, s.Name, h.ring.Version(), sha256.Sum256(key.Bytes())); err != nil {
+		if err := h.pinKeys(ctx, s.Name); err != nil {
 			return h.refused(ctx, s.Name, "keys", err)
 		}
+	}
+	if err := h.recordKeys(ctx, "system"); err != nil {
+		return err
 	}
 	var sources []postgres.ConfiguredSource
 	for _, s := range h.cfg.Sources {
@@ -319,7 +322,7 @@ func (h *house) landed(src *config.SourceConfig) (*pipeline.Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, err := objectstore.Open(h.cfg.Service.Landing)
+	objects, err := h.objects()
 	if err != nil {
 		return nil, err
 	}

@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"longitude/study"
 )
 
 func signer(t testing.TB, letter string) *Signer {
@@ -165,7 +168,7 @@ func independent(text []byte, origin string, key ed25519.PublicKey) bool {
 func TestProofsAgreeWithAnother(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	s, m := signer(t, "a"), &memory{}
-	public := s.key.Public().(ed25519.PublicKey)
+	public := s.keys[0].Public().(ed25519.PublicKey)
 	agreed, refused := 0, 0
 	for size := 1; size <= 1000; size++ {
 		root := m.grow(t, example(size-1))
@@ -231,6 +234,15 @@ func TestConsistency(t *testing.T) {
 	}
 }
 
+func code(err error) string {
+	var e *study.Error
+	errors.As(err, &e)
+	if e == nil {
+		return ""
+	}
+	return e.Code
+}
+
 func TestCheckpointsOfOthers(t *testing.T) {
 	a, b := signer(t, "a"), signer(t, "b")
 	c, err := a.Checkpoint(3, Hash{1})
@@ -258,13 +270,85 @@ func TestCheckpointsOfOthers(t *testing.T) {
 	}
 }
 
+// The log goes on under a new key: one checkpoint is signed by both, what the old
+// key signed stays valid, and it signs nothing after.
+func TestKeyReplaced(t *testing.T) {
+	old := signer(t, "a")
+	second := ed25519.NewKeyFromSeed([]byte(strings.Repeat("b", 32)))
+	both, err := NewSigner(strings.Repeat("a", 16), old.keys[0], second)
+	if err != nil || both.Name() != old.Name() {
+		t.Fatalf("%s, %v", both.Name(), err)
+	}
+	m := &memory{}
+	var roots []Hash
+	for i := range 5 {
+		roots = append(roots, m.grow(t, example(i)))
+	}
+	last, err := old.Checkpoint(1, roots[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err = both.Policy().Open(last.Note)
+	if err != nil {
+		t.Fatal("what the old key signed does not open: ", err)
+	}
+	overlap, err := both.Continue(last, 2, roots[1])
+	if err != nil || bytes.Count(overlap.Note, []byte("\n— ")) != 2 {
+		t.Fatalf("%q, %v", overlap.Note, err)
+	}
+	if overlap, err = both.Policy().Open(overlap.Note); err != nil || overlap.key != 1 {
+		t.Fatalf("key %d, %v", overlap.key, err)
+	}
+	if _, err := old.Policy().Open(overlap.Note); code(err) != "audit.key_unknown" {
+		t.Errorf("who knows the old key only: %v", err)
+	}
+	next, err := both.Continue(overlap, 3, roots[2])
+	if err != nil || bytes.Count(next.Note, []byte("\n— ")) != 1 {
+		t.Fatalf("%q, %v", next.Note, err)
+	}
+	if _, err := old.Policy().Open(next.Note); code(err) != "audit.checkpoint" {
+		t.Errorf("who knows the old key only: %v", err)
+	}
+	if p, err := ParsePolicy(both.Policy().Marshal()); err != nil || !slices.Equal(p.vkeys, both.policy.vkeys) {
+		t.Errorf("%v, %v", p, err)
+	}
+	back, err := old.Checkpoint(4, roots[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := NewVerifier(both.Policy(), nil)
+	stored := func(number int64) ([]byte, bool) { h, err := m.ReadHashes([]int64{number}); return h[0][:], err == nil }
+	for i, c := range []Checkpoint{last, overlap, next, back} {
+		hash := LeafHash(m.leaves[i])
+		v.Row(&Row{Index: int64(i), Event: int64(i), Leaf: m.leaves[i], LeafHash: hash[:]}, stored)
+		v.Report.Findings = slices.DeleteFunc(v.Report.Findings, func(f Finding) bool { return f.Kind == KindColumn })
+		v.Checkpoint(c, -1)
+		if want := i == 3; (len(v.Report.Findings) > 0) != want {
+			t.Errorf("checkpoint %d: %v", i+1, v.Report.Findings)
+		}
+	}
+	text, err := both.SignText([]byte("a list\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := both.Policy().OpenText(text); err != nil || string(got) != "a list\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if text, err = old.SignText([]byte("a list\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := both.Policy().OpenText(text); err != nil {
+		t.Errorf("a copy from before: %v", err)
+	}
+}
+
 func TestPolicies(t *testing.T) {
 	s := signer(t, "a")
 	p, err := ParsePolicy(s.Policy().Marshal())
 	if err != nil || p.Origin() != s.Name() {
 		t.Fatalf("%v, %v", p, err)
 	}
-	vkey := s.vkey
+	vkey := s.policy.vkeys[0]
 	for what, text := range map[string]string{
 		"nothing": "", "no log": "quorum none\n", "two logs": "log " + vkey + "\nlog " + vkey + "\n", "a witness": "log " + vkey + "\nwitness w " + vkey + "\n",
 		"a quorum": "log " + vkey + "\nquorum g\n", "a broken key": "log x+1+2\n",

@@ -264,11 +264,7 @@ func exporter(origin string) string { return origin + "/export" }
 
 // SignText signs a text that is no checkpoint.
 func (s *Signer) SignText(text []byte) ([]byte, error) {
-	vkey, err := note.NewEd25519VerifierKey(exporter(s.origin), s.key.Public().(ed25519.PublicKey))
-	if err != nil {
-		return nil, err
-	}
-	v, err := note.NewVerifier(vkey)
+	v, err := exportVerifier(s.origin, s.keys[len(s.keys)-1].Public().(ed25519.PublicKey))
 	if err != nil {
 		return nil, err
 	}
@@ -284,25 +280,30 @@ type named struct {
 func (n named) Name() string    { return n.as.Name() }
 func (n named) KeyHash() uint32 { return n.as.KeyHash() }
 
-// OpenText reads a text that SignText signed.
+// OpenText reads a text that SignText signed, under any key of the policy.
 func (p Policy) OpenText(signed []byte) ([]byte, error) {
-	public, err := p.public()
+	keys, err := p.public()
 	if err != nil {
 		return nil, err
 	}
-	vkey, err := note.NewEd25519VerifierKey(exporter(p.Origin()), public)
-	if err != nil {
-		return nil, badPolicy()
+	for _, public := range keys {
+		v, err := exportVerifier(p.Origin(), public)
+		if err != nil {
+			return nil, badPolicy()
+		}
+		if n, err := note.Open(signed, note.VerifierList(v)); err == nil {
+			return []byte(n.Text), nil
+		}
 	}
-	v, err := note.NewVerifier(vkey)
+	return nil, falseCopy(exportSigned)
+}
+
+func exportVerifier(origin string, public ed25519.PublicKey) (note.Verifier, error) {
+	vkey, err := note.NewEd25519VerifierKey(exporter(origin), public)
 	if err != nil {
-		return nil, badPolicy()
+		return nil, err
 	}
-	n, err := note.Open(signed, note.VerifierList(v))
-	if err != nil {
-		return nil, falseCopy(exportSigned)
-	}
-	return []byte(n.Text), nil
+	return note.NewVerifier(vkey)
 }
 
 var pageHead = template.Must(template.New("head").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>{{.Title}}</title>

@@ -118,6 +118,7 @@ type Verifier struct {
 	formatted bool  // events say what they are from here on
 	last      int64 // size of the newest stored checkpoint so far
 	lost      int64 // size of the first anchor whose checkpoint is not stored; 0 = none
+	key       int   // of the newest checkpoint: one that was replaced does not come back
 }
 
 // NewVerifier begins a verification against a policy and the anchors that are known.
@@ -256,10 +257,11 @@ func (v *Verifier) Checkpoint(c Checkpoint, after int64) {
 	}
 	v.last = c.Size
 	signed, err := v.policy.Open(c.Note)
-	if err != nil || signed.Size != c.Size || signed.Root != c.Root {
+	if err != nil || signed.Size != c.Size || signed.Root != c.Root || signed.key < v.key {
 		v.Report.Add(KindForged, c.Size-1, 0, "the checkpoint of size "+strconv.FormatInt(c.Size, 10)+" is not what this log signed")
 		return
 	}
+	v.key = signed.key
 	v.meet(signed, KindRoot, "signed")
 }
 

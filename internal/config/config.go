@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -61,10 +62,12 @@ type SourceConfig struct {
 type Service struct {
 	Database    Database
 	DataDir     string
-	Landing     string // file:PATH or gs://BUCKET/PREFIX
-	Keys        string // file:PATH or gcp-kms://…
-	Listen      string // status API and status page
-	AdminListen string // metrics and health
+	Landing     string   // file:PATH or gs://BUCKET/PREFIX
+	Keys        string   // file:PATH or gcp-kms://…
+	KeysDir     string   // file:PATH: the keys that one in Cloud KMS wraps
+	Anchors     []string // where checkpoints of the audit log are kept: file:PATH or gs://BUCKET/PREFIX
+	Listen      string   // status API and status page
+	AdminListen string   // metrics and health
 	Workers     int
 	OIDC        OIDC
 	OpenLineage string // file:PATH or an http(s) endpoint; "" = off
@@ -245,7 +248,7 @@ func (d *document) buildService(dir string, getenv func(string) string) Service 
 		d.read("", d.body, &doc)
 	}
 	in := &doc.Service
-	s := Service{Database: in.Database, DataDir: in.DataDir, Landing: in.Landing, Keys: in.Keys, Listen: in.Listen, AdminListen: in.AdminListen,
+	s := Service{Database: in.Database, DataDir: in.DataDir, Landing: in.Landing, Keys: in.Keys, KeysDir: in.KeysDir, Anchors: in.Anchors, Listen: in.Listen, AdminListen: in.AdminListen,
 		Workers: in.Workers, OIDC: OIDC(in.Access.OIDC), OpenLineage: in.Lineage.OpenLineage}
 	if url := getenv("DATABASE_URL"); url != "" && !d.has("service.database") {
 		s.Database = Database{url, url, url, url}
@@ -253,6 +256,10 @@ func (d *document) buildService(dir string, getenv func(string) string) Service 
 	s.DataDir = absolute(dir, or(s.DataDir, ".longitude"))
 	s.Landing = d.store(dir, "service.landing", or(s.Landing, "file:"+filepath.Join(s.DataDir, "landing")), "gs://")
 	s.Keys = d.store(dir, "service.keys", or(s.Keys, "file:"+filepath.Join(s.DataDir, "keys")), "gcp-kms://")
+	s.KeysDir = d.keysDir(dir, s)
+	for i, place := range s.Anchors {
+		s.Anchors[i] = d.store(dir, fmt.Sprintf("service.anchors[%d]", i), place, "gs://")
+	}
 	s.Listen = d.address("service.listen", or(s.Listen, "127.0.0.1:8080"))
 	s.AdminListen = d.address("service.admin_listen", or(s.AdminListen, "127.0.0.1:9090"))
 	if s.OpenLineage != "" {
@@ -265,6 +272,18 @@ func (d *document) buildService(dir string, getenv func(string) string) Service 
 	}
 	d.noEffect("service.access", "service.lineage")
 	return s
+}
+
+// keysDir is where the keys are that a KEK in Cloud KMS wraps; a KEK in a file is
+// beside its keys.
+func (d *document) keysDir(dir string, s Service) string {
+	if !strings.HasPrefix(s.Keys, "gcp-kms://") {
+		if d.has("service.keys_dir") {
+			d.errorf("service.keys_dir", "config.no_effect", "remove it", "keys_dir goes with a key of Cloud KMS: with file: the keys are in the folder of service.keys")
+		}
+		return ""
+	}
+	return d.store(dir, "service.keys_dir", or(s.KeysDir, "file:"+filepath.Join(s.DataDir, "keys")))
 }
 
 func or(value, missing string) string {
@@ -294,7 +313,11 @@ func (d *document) store(dir, path, text string, schemes ...string) string {
 			return text
 		}
 	}
-	d.errorf(path, "config.unknown_value", "", "%s is file:PATH or %s…", lastKey(path), strings.Join(schemes, "… or "))
+	allowed := "file:PATH"
+	for _, scheme := range schemes {
+		allowed += " or " + scheme + "…"
+	}
+	d.errorf(path, "config.unknown_value", "", "%s is %s", lastKey(path), allowed)
 	return text
 }
 

@@ -11,6 +11,8 @@ type serviceDoc struct {
 		DataDir     string     `yaml:"data_dir"`
 		Landing     string     `yaml:"landing"`
 		Keys        string     `yaml:"keys"`
+		KeysDir     string     `yaml:"keys_dir"`
+		Anchors     []string   `yaml:"anchors"`
 		Listen      string     `yaml:"listen"`
 		AdminListen string     `yaml:"admin_listen"`
 		Workers     int        `yaml:"workers"`

@@ -9,16 +9,25 @@ const auditKey = "audit"
 // deployment stands where the files of studies have the study's name.
 const deployment = "deployment"
 
-// AuditSigner gives the key that signs the audit log's checkpoints, and its id. It
-// is made on first use.
-func (r *Ring) AuditSigner() (keyID string, private ed25519.PrivateKey, err error) {
-	if err := r.create(auditKey, deployment); err != nil {
+// AuditSigners gives the keys that sign the audit log's checkpoints, oldest first,
+// and the id of the first, which names the log. The first is made on first use.
+func (r *Ring) AuditSigners() (logID string, private []ed25519.PrivateKey, err error) {
+	if _, err := r.create(auditKey, deployment, first); err != nil {
 		return "", nil, err
 	}
-	seed, err := r.unwrap(auditKey, deployment)
+	newest, err := r.newest(auditKey, deployment)
 	if err != nil {
 		return "", nil, err
 	}
-	private = ed25519.NewKeyFromSeed(seed)
-	return keyIDOf(private.Public().(ed25519.PublicKey)), private, nil
+	for version := first; version <= newest; version++ {
+		id, key, err := r.signer(auditKey, deployment, version)
+		if err != nil {
+			return "", nil, err
+		}
+		if version == first {
+			logID = id
+		}
+		private = append(private, key)
+	}
+	return logID, private, nil
 }

@@ -19,11 +19,11 @@ func TestAuditSigner(t *testing.T) {
 		}
 		return r
 	}
-	id, key, err := open().AuditSigner()
-	if err != nil || len(id) != 16 {
+	id, all, err := open().AuditSigners()
+	if err != nil || len(id) != 16 || len(all) != 1 {
 		t.Fatalf("%q, %v", id, err)
 	}
-	if again, same, err := open().AuditSigner(); err != nil || again != id || !key.Equal(same) {
+	if again, same, err := open().AuditSigners(); err != nil || again != id || !all[0].Equal(same[0]) {
 		t.Errorf("opened again: %q, %v", again, err)
 	}
 	r := open()
@@ -33,10 +33,16 @@ func TestAuditSigner(t *testing.T) {
 	if other, _, err := r.Signer("deployment"); err != nil || other == id {
 		t.Errorf("a study signs with the log's key: %q, %v", other, err)
 	}
+	if version, err := r.RotateAudit(); err != nil || version != 2 {
+		t.Fatalf("version %d, %v", version, err)
+	}
+	if again, both, err := open().AuditSigners(); err != nil || again != id || len(both) != 2 || !both[0].Equal(all[0]) || both[1].Equal(all[0]) {
+		t.Errorf("after a rotation: %d keys of log %q, %v", len(both), again, err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "deployment.audit.1.json"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := open().AuditSigner(); err == nil {
+	if _, _, err := open().AuditSigners(); err == nil {
 		t.Error("a damaged key signs")
 	}
 }

@@ -104,7 +104,7 @@ func TestSigner(t *testing.T) {
 func TestFilesArePrivateAndWrapped(t *testing.T) {
 	dir := t.TempDir() + "/keys"
 	r := ring(t, dir)
-	root, err := r.unwrap(rootKey, "amd")
+	root, err := r.unwrap(rootKey, "amd", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestFilesArePrivateAndWrapped(t *testing.T) {
 		}
 	}
 	content, err := os.ReadFile(filepath.Join(dir, "amd.root.1.json"))
-	if err != nil || bytes.Contains(content, root) {
+	if err != nil || bytes.Contains(content, root.Bytes()) {
 		t.Error("the root key lies in clear")
 	}
 }

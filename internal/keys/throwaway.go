@@ -19,8 +19,13 @@ func Throwaway() deid.Keys {
 
 // Derive implements deid.Keys.
 func (k *throwaway) Derive(studyName, purpose, domain string) (deid.Key, error) {
-	return expand(k[:], studyName, purpose, domain)
+	return k.DeriveVersion(studyName, purpose, domain, first)
 }
 
-// Version implements deid.Keys.
-func (k *throwaway) Version() int { return version }
+// DeriveVersion implements deid.Keys.
+func (k *throwaway) DeriveVersion(studyName, purpose, domain string, version int) (deid.Key, error) {
+	return expand(k[:], studyName, purpose, domain, version)
+}
+
+// Newest implements deid.Keys.
+func (k *throwaway) Newest(string) (int, error) { return first, nil }

@@ -1,15 +1,17 @@
 // Package objectstore keeps immutable objects under slash-separated keys, behind
 // one small interface. An object is absent or complete and durable; it is never
-// overwritten. A folder is the store that exists so far.
+// overwritten. The stores are a folder and a bucket of Google Cloud Storage.
 package objectstore
 
 import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -33,6 +35,8 @@ type Store interface {
 	Open(ctx context.Context, key string) (Object, error)
 	// Stat is the size of an object, or ErrNotFound.
 	Stat(ctx context.Context, key string) (int64, error)
+	// List answers the keys that begin with prefix, ascending.
+	List(ctx context.Context, prefix string) ([]string, error)
 	// Sweep clears what writers that died have left.
 	Sweep(ctx context.Context) error
 }
@@ -66,7 +70,7 @@ func Open(location string) (*Folder, error) {
 	dir, ok := strings.CutPrefix(location, "file:")
 	if !ok || dir == "" {
 		return nil, &study.Error{Code: "objectstore.location", Op: "open an object store: the location is not of the form file:<folder>",
-			Hint: "only folders are supported so far; a bucket (gs://…) needs a provider that this version does not have", Exit: study.ExitUsage}
+			Hint: "write it like file:/srv/longitude", Exit: study.ExitUsage}
 	}
 	f := &Folder{dir: filepath.Clean(dir)}
 	if err := os.MkdirAll(filepath.Join(f.dir, uploads), 0o700); err != nil {
@@ -132,13 +136,42 @@ func (f *Folder) Stat(_ context.Context, key string) (int64, error) {
 	return info.Size(), nil
 }
 
+// List answers the keys that begin with prefix, ascending.
+func (f *Folder) List(ctx context.Context, prefix string) ([]string, error) {
+	var out []string
+	err := filepath.WalkDir(f.dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		key, err := filepath.Rel(f.dir, name)
+		key = filepath.ToSlash(key)
+		switch {
+		case err == nil && key != "." && !clean(key) && d.IsDir():
+			return fs.SkipDir
+		case err == nil && d.Type().IsRegular() && clean(key) && strings.HasPrefix(key, prefix):
+			out = append(out, key)
+		}
+		return err
+	})
+	slices.Sort(out) // a folder comes before what begins with its name
+	return out, failed("list objects", err)
+}
+
 // file is where key is kept. Keys are relative, clean, and have no hidden part.
 func (f *Folder) file(key string) (string, error) {
-	if key == "" || path.Clean(key) != key || !filepath.IsLocal(key) || strings.HasPrefix(key, ".") || strings.Contains(key, "/.") {
-		return "", &study.Error{Code: "objectstore.key", Op: "use an object key: it is not a clean relative path",
-			Hint: "this is a fault of the program: report it with the code"}
+	if !clean(key) {
+		return "", badKey()
 	}
 	return filepath.Join(f.dir, filepath.FromSlash(key)), nil
+}
+
+func clean(key string) bool {
+	return key != "" && path.Clean(key) == key && filepath.IsLocal(key) && !strings.HasPrefix(key, ".") && !strings.Contains(key, "/.")
+}
+
+func badKey() error {
+	return &study.Error{Code: "objectstore.key", Op: "use an object key: it is not a clean relative path",
+		Hint: "this is a fault of the program: report it with the code"}
 }
 
 // failed gives an error of the file system its code. Keys are digests, so the

@@ -95,8 +95,8 @@ func (s *Store) newPlan(ctx context.Context, tx pgx.Tx, reg *registered, asOf st
 	}
 	p.ID = fmt.Sprintf("%s_r%03d", strings.ReplaceAll(reg.study.Name, "-", "_"), p.Number)
 	if _, err := tx.Exec(ctx, `
-		INSERT INTO research.release (release_id, study_id, number, as_of, cutoff, max_batch, protocol_digest, policy_digest, planned_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		INSERT INTO research.release (release_id, study_id, number, as_of, cutoff, max_batch, protocol_digest, policy_digest, planned_at, series)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce((SELECT name FROM research.release_series WHERE study_id = $2 ORDER BY series_id DESC LIMIT 1), 'main'))`,
 		p.ID, reg.id, p.Number, asOf.Time(), asOf.Time(), p.MaxBatch, reg.study.Digest[:], policy[:], p.PlannedAt); err != nil {
 		return p, err
 	}
@@ -118,7 +118,8 @@ func (s *Store) completePlan(ctx context.Context, reg *registered, p study.Relea
 	var location *string
 	err = s.app.QueryRow(ctx, `
 		SELECT r.release_id, p.location FROM research.release r JOIN research.release_publication p USING (release_id)
-		WHERE r.study_id = $1 AND r.number < $2 ORDER BY r.number DESC LIMIT 1`, reg.id, p.Number).Scan(&previous, &location)
+		WHERE r.study_id = $1 AND r.number < $2 AND r.series = (SELECT series FROM research.release WHERE release_id = $3)
+		ORDER BY r.number DESC LIMIT 1`, reg.id, p.Number, p.ID).Scan(&previous, &location)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return p, fault("find the previous release", err)
 	}

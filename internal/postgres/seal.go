@@ -71,7 +71,7 @@ func sealSome(ctx context.Context, tx pgx.Tx, signer *audit.Signer) (audit.Check
 	if err != nil {
 		return last, 0, err
 	}
-	next, err := signer.Checkpoint(last.Size+int64(len(leaves)), root)
+	next, err := signer.Continue(last, last.Size+int64(len(leaves)), root)
 	if err != nil {
 		return last, 0, err
 	}

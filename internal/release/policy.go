@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"longitude/study"
 )
@@ -27,6 +28,12 @@ type PolicyKey struct {
 // NewPolicy trusts one key.
 func NewPolicy(keyID string, public ed25519.PublicKey) Policy {
 	return Policy{Keys: []PolicyKey{{keyID, base64.StdEncoding.EncodeToString(public)}}, Threshold: 1}
+}
+
+// And trusts another key too: what either signed is valid.
+func (p Policy) And(keyID string, public ed25519.PublicKey) Policy {
+	p.Keys = append(slices.Clip(p.Keys), PolicyKey{keyID, base64.StdEncoding.EncodeToString(public)})
+	return p
 }
 
 // ReadPolicy reads and checks a policy file.

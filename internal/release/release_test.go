@@ -203,7 +203,12 @@ func (testKeys) Derive(study, purpose, domain string) (deid.Key, error) {
 	fmt.Fprintf(h, "%d %s %d %s %s", len(study), study, len(purpose), purpose, domain)
 	return deid.NewKey([32]byte(h.Sum(nil))), nil
 }
-func (testKeys) Version() int { return 1 }
+
+func (k testKeys) DeriveVersion(study, purpose, domain string, _ int) (deid.Key, error) {
+	return k.Derive(study, purpose, domain)
+}
+
+func (testKeys) Newest(string) (int, error) { return 1, nil }
 
 // bundle is a release built and laid out in a folder.
 type bundle struct {
