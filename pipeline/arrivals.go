@@ -137,6 +137,8 @@ func known(stored []study.VersionRef, before []arrival, a *arrival, now standing
 		return false
 	case older:
 		return has(stored, before, r)
+	case r.Precedence > now.order.Precedence:
+		return false // it says the same, and nobody below it may change that
 	case !r.Modified.IsZero() && !now.order.Modified.IsZero() && r.Modified.After(now.order.Modified):
 		return false
 	}
@@ -199,7 +201,8 @@ func repeats(stored []study.VersionRef, in []arrival) bool {
 		if i > 0 && said[i].Modified.Before(said[i-1].Modified) {
 			return false // the last of them is not the one that counts
 		}
-		if !same(tail[i].Hash, said[i].Hash, tail[i].Removed, said[i].Removed) || !tail[i].Modified.Equal(said[i].Modified) {
+		if !same(tail[i].Hash, said[i].Hash, tail[i].Removed, said[i].Removed) || !tail[i].Modified.Equal(said[i].Modified) ||
+			tail[i].Precedence != said[i].Precedence {
 			return false
 		}
 	}

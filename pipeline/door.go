@@ -44,7 +44,7 @@ func (d *door) pass(ctx context.Context, rows *transform.Rows, m *transform.Mapp
 		if err != nil {
 			return err
 		}
-		record.Landed, record.Precedence = d.origin, d.feed.Config.Precedence
+		record.Landed, record.Precedence = d.origin, d.precedence
 		if err := records.add(record); err != nil {
 			return err
 		}

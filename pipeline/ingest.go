@@ -161,7 +161,7 @@ func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d 
 		if same { // touched, not changed
 			return recorded{known: true}, tx.Know(ctx, b)
 		}
-		r := &reading{feed: f, tx: tx, object: object, item: d.Item, asOf: b.AsOf}
+		r := &reading{feed: f, tx: tx, object: object, precedence: f.Config.Precedence, item: d.Item, asOf: b.AsOf}
 		if err := in.fill(ctx, r); err != nil {
 			return recorded{}, err
 		}
@@ -199,13 +199,14 @@ func (in *Ingester) transact(ctx context.Context, f *Feed, do func(Ingest) (reco
 
 // reading is one reading of one object in its transaction.
 type reading struct {
-	feed   *Feed
-	tx     Ingest
-	object study.Object
-	item   string // keyed digest of its name
-	asOf   study.Date
-	origin int64     // batch that first read it, when it is read again; 0 = now
-	landed time.Time // when it is read again
+	feed       *Feed
+	tx         Ingest
+	object     study.Object
+	item       string // keyed digest of its name
+	asOf       study.Date
+	origin     int64     // batch that first read it, when it is read again; 0 = now
+	landed     time.Time // when it is read again
+	precedence int32     // of its source when it landed
 
 	together  map[int64]bool // the same of all objects that are read again with it
 	facts     *told          // by them

@@ -87,8 +87,9 @@ func lives(rng *rand.Rand) (rows []string) {
 		for i, visit := range []string{"baseline", "month_1", "month_3", "extra"} {
 			at := start + study.Date([]int{0, 30, 90, 45}[i]+rng.IntN(30)*min(i, 1))
 			for _, eye := range []string{"R", "L"} {
+				entered := at + study.Date(rng.IntN(20))
 				for range rng.IntN(3) {
-					add("%d,va,%s,%s,%s,%s,%d,note %d", p, visit, at+study.Date(rng.IntN(2)), at+study.Date(rng.IntN(20)), eye, 40+rng.IntN(3), rng.IntN(2))
+					add("%d,va,%s,%s,%s,%s,%d,note %d", p, visit, at+study.Date(rng.IntN(2)), entered, eye, 40+rng.IntN(3), rng.IntN(2))
 				}
 			}
 		}

@@ -172,7 +172,7 @@ func (m *memory) landed() (out []study.LandedObject) {
 			out[at[b.Origin]].Latest = n
 		default:
 			at[n] = len(out)
-			out = append(out, study.LandedObject{Object: b.Object, Batch: n, Latest: n, Item: b.Item, At: landedAt(n)})
+			out = append(out, study.LandedObject{Object: b.Object, Batch: n, Latest: n, Item: b.Item, At: landedAt(n), Precedence: b.Precedence})
 		}
 	}
 	return out

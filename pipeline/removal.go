@@ -55,7 +55,7 @@ func newRemoval(ctx context.Context, r *reading, d *door) (*removal, error) {
 	if err != nil || len(batches) == 0 {
 		return nil, err
 	}
-	m := &removal{source: r.feed.Config.Name, precedence: r.feed.Config.Precedence, study: r.feed.Study, landed: r.origin, together: r.together,
+	m := &removal{source: r.feed.Config.Name, precedence: r.precedence, study: r.feed.Study, landed: r.origin, together: r.together,
 		limit: r.feed.Config.Snapshot.MaxRemoved, refused: d.refusedForms}
 	if m.asserted, err = r.tx.Asserted(ctx, batches); err != nil {
 		return nil, err

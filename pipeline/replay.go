@@ -72,7 +72,7 @@ func (in *Ingester) replay(ctx context.Context, f *Feed, objects []study.LandedO
 	err = in.retrying(ctx, f.Config.Retry, func() error {
 		for len(objects) > 0 {
 			o := objects[0]
-			r := &reading{feed: f, object: o.Object, item: o.Item, origin: o.Batch, landed: o.At, together: together, facts: facts,
+			r := &reading{feed: f, object: o.Object, item: o.Item, origin: o.Batch, landed: o.At, precedence: o.Precedence, together: together, facts: facts,
 				overtaken: o.Batch < last, newest: o.Batch == newest[scope(&o)]}
 			done, err := in.readAgain(ctx, r, o.Latest, out.Run, actor)
 			if err != nil {
@@ -93,7 +93,7 @@ func (in *Ingester) replay(ctx context.Context, f *Feed, objects []study.LandedO
 // read it.
 func (in *Ingester) readAgain(ctx context.Context, r *reading, latest, run int64, actor string) (recorded, error) {
 	b := in.batch(r.feed, r.object, run, actor)
-	b.Item, b.Origin, r.asOf = r.item, r.origin, b.AsOf
+	b.Item, b.Origin, b.Precedence, r.asOf = r.item, r.origin, r.precedence, b.AsOf
 	done, err := in.transact(ctx, r.feed, func(tx Ingest) (recorded, error) {
 		r.tx = tx
 		if err := in.fill(ctx, r); err != nil {

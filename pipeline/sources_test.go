@@ -59,3 +59,45 @@ func TestTwoSourcesOfTheSameRecords(t *testing.T) {
 		}
 	}
 }
+
+// Two sources that do not say when they modified rows disagree, and export all of
+// it time and again: of equals what landed last counts, else the one that takes
+// precedence, whichever came first, and its records, visits and facts stay.
+func TestPrecedenceOfSources(t *testing.T) {
+	export := func(b *bench, n int, letters int, date string) study.Counts {
+		return b.sync(file{fmt.Sprint(b.feed.Config.Name, n), header +
+			fmt.Sprintf("1,va,baseline,%s,,R,%d,,\n1,consent,baseline,%s,,,,2026-01-01,\n", date, letters, date)}).Counts
+	}
+	for _, precedence := range []int32{0, 1} {
+		one := newBench(t, testStudy(), testSource(false))
+		two := one.beside(testSource(false))
+		two.feed.Config.Precedence = precedence
+		var seen []string
+		for n := range 6 {
+			b, letters, date := one, 40, "2026-01-01"
+			if n%2 == 1 {
+				b, letters, date = two, 50, "2026-01-02"
+			}
+			counts := export(b, n, letters, date)
+			h := one.store.m.history(1)
+			seen = append(seen, h.Visits[0].Actual.String())
+			if n > 2 && precedence > 0 && counts.Accepted+counts.Superseded > 0 {
+				t.Errorf("export %d adds %+v", n, counts)
+			}
+		}
+		want := []string{"2026-01-01", "2026-01-02", "2026-01-01", "2026-01-02", "2026-01-01", "2026-01-02"}
+		if precedence > 0 {
+			want = []string{"2026-01-01", "2026-01-02", "2026-01-02", "2026-01-02", "2026-01-02", "2026-01-02"}
+		}
+		if !slices.Equal(seen, want) {
+			t.Errorf("precedence %d: the visit was on %q, want %q", precedence, seen, want)
+		}
+		before := one.store.m
+		two.feed.Config.Precedence = 0
+		for _, b := range []*bench{one, two} { // read again, an object has the precedence that it landed with
+			b.replay(b.landed()...)
+			b.replay(b.landed()[0])
+		}
+		sameLines(t, "read again", one.store.m.everything(), before.everything())
+	}
+}

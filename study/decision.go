@@ -66,9 +66,10 @@ type Decision struct {
 
 // LandedObject is an object that was read before and can be read again.
 type LandedObject struct {
-	Object Object
-	Batch  int64     // that first read it: its place in order of landing
-	Latest int64     // that last read it
-	At     time.Time // when it landed
-	Item   string
+	Object     Object
+	Batch      int64     // that first read it: its place in order of landing
+	Latest     int64     // that last read it
+	At         time.Time // when it landed
+	Precedence int32     // of its source then
+	Item       string
 }

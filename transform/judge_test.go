@@ -120,7 +120,7 @@ func keep(h study.History, news []study.Record, j study.Judgement) study.History
 			continue
 		}
 		v := study.VersionRef{Key: study.RecordKey{Form: n.Form, VisitNo: j.VisitNo[i], Occurrence: n.Occurrence}, Version: 1, Removed: n.Removed,
-			Hash: n.Hash, Modified: n.Modified, Entered: n.Entered, Ordinal: int64(i), Landed: landed}
+			Hash: n.Hash, Modified: n.Modified, Entered: n.Entered, Ordinal: int64(i), Landed: landed, BatchID: landed}
 		if n.Landed > 0 {
 			v.Landed = n.Landed
 		}

@@ -71,7 +71,7 @@ func compareKeys(a, b *filed) int {
 
 // current reduces the versions of one record, in order of arrival, to the one
 // that counts, with the day of the first entry: the earliest that
-// the first object with one gave, for ever: whatever is said later, it was entered
+// the first batch with one gave, for ever: whatever is said later, it was entered
 // by then.
 func (j *judging) current(versions []filed) filed {
 	top := versions[0]
@@ -106,13 +106,13 @@ func (j *judging) current(versions []filed) filed {
 }
 
 // first is the version that says when the record was entered, once next is seen
-// too. What says the same as top, which is stored, will not be, nor its day.
+// too. What repeats top is not stored, nor is its day.
 func (j *judging) first(first, next, top filed) filed {
 	stored := first.row < 0 && first.entered.Known()
 	switch {
-	case stored && (next.row >= 0 || j.prior.Versions[next.version].Landed != j.prior.Versions[first.version].Landed):
+	case stored && (next.row >= 0 || j.prior.Versions[next.version].BatchID != j.prior.Versions[first.version].BatchID):
 		return first
-	case next.row >= 0 && top.version >= 0 && j.alike(next, top):
+	case next.row >= 0 && j.alike(next, top) && (j.news[next.row].Modified.IsZero() || j.news[next.row].Modified.Equal(j.order(top).Modified)):
 		return first
 	case earlier(first.entered, next.entered) == first.entered:
 		return first

@@ -169,6 +169,7 @@ func TestEveryKeyOfTheContractIsAccepted(t *testing.T) {
 	check("format", source.Format, study.FormatSpec{Type: "csv", Delimiter: ";", Quote: "'", Escape: "backslash", Comment: "#", SkipLines: 2,
 		Encoding: "auto", Names: []string{"PATIENT_ID", "VISIT"}, DecimalMark: ",", Table: "AE", Records: "/data"})
 	check("snapshot", source.Snapshot, study.Snapshot{Kind: study.CompleteByName, MaxRemoved: 0.1})
+	check("precedence", source.Precedence, int32(2))
 	check("limit", source.MaxRejected, study.Limit{Share: 0.05})
 	check("status", source.Map.Status, study.Pick{Column: "STATUS", Values: map[string]string{"finished": "completed"}})
 	check("removal", []any{source.Map.Deleted, source.Map.DeletedValues}, []any{study.Pick{Column: "REMOVED"}, []string{"1"}})

@@ -223,6 +223,7 @@ func TestChangesInPlainWords(t *testing.T) {
 		{"{M3: month_3}", "{}", `replay map.visit.aliases: words for visits: {"M3": month_3} becomes none`},
 		{"@every 1h", "@every 2h", "none schedule.cron: schedule: @every 1h becomes @every 2h"},
 		{"connector:", "max_removed: 50%\nconnector:", "none max_removed: share of records that may vanish at once: 5% becomes 50%"},
+		{"connector:", "precedence: 3\nconnector:", "none precedence: precedence among sources that disagree: 0 becomes 3"},
 		{"connector:", "snapshot: complete\nconnector:", "destructive snapshot: what absence means: incremental becomes complete"},
 	} {
 		old, now := read(t, plain), read(t, strings.Replace(plain, test.from, test.to, 1))

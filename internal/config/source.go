@@ -31,7 +31,7 @@ func (d *document) buildSource(opt Options) *SourceConfig {
 	c.Format = d.format(&doc, opt)
 	c.Snapshot = d.snapshotPolicy(&doc)
 	c.Drift = d.driftPolicy(&doc)
-	c.MaxRejected = study.Limit(doc.MaxRejected)
+	c.MaxRejected, c.Precedence = study.Limit(doc.MaxRejected), doc.Precedence
 	c.Map = d.rowMapping(&doc.Map)
 	d.noEffect("map.consent")
 	return c

@@ -36,6 +36,7 @@ type sourceDoc struct {
 		MissingColumn string `yaml:"missing_column"`
 		TypeChange    string `yaml:"type_change"`
 	} `yaml:"drift"`
+	Precedence  int32     `yaml:"precedence"`
 	Snapshot    string    `yaml:"snapshot"`
 	MaxRemoved  *shareDoc `yaml:"max_removed"`
 	MaxRejected limitDoc  `yaml:"max_rejected"`

@@ -32,6 +32,7 @@ func sourceTraits(s *study.Source) traits {
 	})
 	t.value("max_removed", "share of records that may vanish at once", shareText(s.Snapshot.MaxRemoved), NoEffect)
 	t.value("max_rejected", "rows refused before a run stops", limitText(s.MaxRejected), NoEffect)
+	t.value("precedence", "precedence among sources that disagree", strconv.Itoa(int(s.Precedence)), NoEffect)
 	t.value("drift.new_column", "policy for new columns", string(s.Drift.NewColumn), NoEffect)
 	t.value("drift.missing_column", "policy for missing columns", string(s.Drift.MissingColumn), NoEffect)
 	t.value("drift.type_change", "policy for changed types", string(s.Drift.TypeChange), NoEffect)

@@ -85,7 +85,7 @@ func withWaiting(rows string) string {
 
 func (s *Store) objects(ctx context.Context, rest string, args ...any) (map[string][]study.LandedObject, error) {
 	rows, err := s.app.Query(ctx, `
-		SELECT o.source, o.object_digest, o.object_size, o.landed, o.batch_id, o.item, b.recorded_at
+		SELECT o.source, o.object_digest, o.object_size, o.landed, o.batch_id, o.item, b.recorded_at, b.precedence
 		FROM research.object_current o JOIN research.batch b ON b.batch_id = o.landed`+rest+` ORDER BY o.landed`, args...)
 	if err != nil {
 		return nil, fault("list the objects", err)
@@ -94,7 +94,7 @@ func (s *Store) objects(ctx context.Context, rest string, args ...any) (map[stri
 	var source string
 	var digest []byte
 	var o study.LandedObject
-	_, err = pgx.ForEachRow(rows, []any{&source, &digest, &o.Object.Size, &o.Batch, &o.Latest, &o.Item, &o.At}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&source, &digest, &o.Object.Size, &o.Batch, &o.Latest, &o.Item, &o.At, &o.Precedence}, func() error {
 		copy(o.Object.Digest[:], digest)
 		out[source] = append(out[source], o)
 		return nil
