@@ -239,6 +239,19 @@ func (b *built) all() []deid.Artifact {
 	return out
 }
 
+func (b *built) sizes() []study.TableSize {
+	var out []study.TableSize
+	for _, t := range b.released {
+		size := study.TableSize{Table: t.Name, Files: int64(len(b.parts[t.Name]))}
+		for _, a := range b.parts[t.Name] {
+			size.Rows += a.Rows()
+			size.Bytes += a.Size()
+		}
+		out = append(out, size)
+	}
+	return out
+}
+
 // bucketParticipants is how many participants a part holds on average. Parts are
 // ranges of the released id, a keyed hash, so that neither a part nor the order
 // of rows tells when someone was enrolled.
@@ -437,7 +450,7 @@ func gates(plan study.ReleasePlan, book Book, b *built) error {
 // publish puts everything into one sink, the envelope last.
 func (r *Releaser) publish(ctx context.Context, name string, plan study.ReleasePlan, files []deid.Artifact, envelope deid.Artifact, b *built) (study.Publication, error) {
 	sink, release := r.Sinks[name], sinks.Release{Study: r.Study.Name, ID: plan.ID}
-	p := study.Publication{Sink: name, Location: sink.Location(release), Envelope: envelope.Digest(), Claim: b.claim, Tables: len(b.released)}
+	p := study.Publication{Sink: name, Location: sink.Location(release), Envelope: envelope.Digest(), Claim: b.claim, Tables: len(b.released), Sizes: b.sizes()}
 	for _, a := range files {
 		p.Rows += a.Rows()
 		p.Bytes += a.Size()

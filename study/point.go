@@ -18,11 +18,12 @@ const (
 	PointBeforeApproval = "release.before_approval" // gates passed
 	PointBeforeEnvelope = "release.before_envelope" // staged in the sink, envelope not written
 	PointAfterEnvelope  = "release.after_envelope"  // visible, not yet recorded as published
+	PointBeforeDelivery = "lineage.before_delivery" // runs have ended, nobody is told of them
 )
 
 // Points lists every named point, in order.
 var Points = []string{
 	PointLanded, PointMidCopy, PointBeforeCommit, PointAfterCommit, PointBeforeAck, PointSettled,
 	PointMidSeal, PointBeforeSeal, PointSealed,
-	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointBeforeEnvelope, PointAfterEnvelope,
+	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointBeforeEnvelope, PointAfterEnvelope, PointBeforeDelivery,
 }

@@ -28,4 +28,13 @@ type Publication struct {
 	Tables   int
 	Rows     int64
 	Bytes    int64
+	Sizes    []TableSize
+}
+
+// TableSize is what one table of a publication came to.
+type TableSize struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
+	Bytes int64  `json:"bytes"`
+	Files int64  `json:"files"`
 }

@@ -4,12 +4,21 @@ package main
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"longitude/internal/audit"
 	"longitude/internal/lineage"
+	"longitude/internal/openlineage/openlineagetest"
 	"longitude/internal/status"
 	"longitude/study"
 )
@@ -199,4 +208,123 @@ func TestHistory(t *testing.T) {
 	x.refused(study.ExitUsage, "status.not_found", nil, "history", code, "--form", "nonsense")
 	x.refused(study.ExitUsage, "status.not_found", nil, "history", code, "--field", "nonsense")
 	x.refused(study.ExitUsage, "status.not_found", nil, "history", "SML-NOBODY")
+}
+
+// Every run of the small study is told of, with what it read and wrote, by the
+// commands themselves, and a column of the release leads back to its source.
+func TestOpenLineageToAFile(t *testing.T) {
+	x := newTrial(t, smallStudy)
+	x.edit("service.yaml", "service:\n", "service:\n  lineage: {openlineage: file:told/events.ndjson}\n")
+	x.drop("a.csv", smallHeader+person("P-1"))
+	x.sync(study.ExitOK)
+	rel := &released{t, strings.TrimPrefix(x.release().Publications[0].Location, "file://")}
+	told := x.told("told/events.ndjson")
+	last := told[len(told)-1]
+	if last.EventType != "COMPLETE" || last.Job.Name != "small-01.release" || last.Run.Facets.Parent.Job.Name != "release.build" {
+		t.Errorf("the last event is %s of %s", last.EventType, last.Job.Name)
+	}
+	for _, out := range last.Outputs {
+		if strings.HasSuffix(out.Name, "/data/acuity") && out.OutputFacets.OutputStatistics.RowCount != int64(len(rel.table("acuity"))) {
+			t.Errorf("%s has %d rows", out.Name, out.OutputFacets.OutputStatistics.RowCount)
+		}
+	}
+	columns := readCSV(t, filepath.Join(rel.dir, "lineage_columns.csv"), ',')
+	i := slices.IndexFunc(columns, func(c map[string]string) bool { return c["table_name"] == "acuity" && c["column_name"] == "va_letters" })
+	if i < 0 || columns[i]["source"] != "clinic" || columns[i]["source_column"] != "VA" || columns[i]["transform"] != "letters" || columns[i]["masking"] == "" {
+		t.Errorf("the lineage of va_letters: %v", columns[max(i, 0)])
+	}
+	text, err := os.ReadFile(x.path("told/events.ndjson"))
+	x.must(err)
+	for _, word := range []string{"P-1", "a.csv", "nurse", "Quux"} {
+		if strings.Contains(string(text), word) {
+			t.Errorf("an event says %s", word)
+		}
+	}
+}
+
+// toldEvent is what is read in an event.
+type toldEvent struct {
+	EventType string
+	Run       struct {
+		RunID  string
+		Facets struct {
+			Parent struct{ Job struct{ Name string } }
+		}
+	}
+	Job     struct{ Name string }
+	Outputs []struct {
+		Name         string
+		OutputFacets struct{ OutputStatistics struct{ RowCount int64 } }
+	}
+}
+
+// told checks the events in a file: each is of the schema, each run began and
+// ended, in this order, and no run of the database is missing.
+func (x *trial) told(file string) (events []toldEvent) {
+	x.t.Helper()
+	text, err := os.ReadFile(x.path(file))
+	x.must(err)
+	state := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		var e toldEvent
+		openlineagetest.Check(x.t, []byte(line))
+		x.must(json.Unmarshal([]byte(line), &e))
+		if began := state[e.Run.RunID] == "START"; began == (e.EventType == "START") {
+			x.t.Errorf("%s of a run of %s after %q", e.EventType, e.Job.Name, state[e.Run.RunID])
+		}
+		state[e.Run.RunID] = e.EventType
+		events = append(events, e)
+	}
+	if runs := x.number(`SELECT count(*) FROM jobs.run`); int64(len(state)) != runs || len(events) != 2*len(state) {
+		x.t.Errorf("%d events of %d runs, and there were %d runs", len(events), len(state), runs)
+	}
+	if n := x.number(`SELECT count(*) FROM jobs.outbox`); n != 0 {
+		x.t.Errorf("%d events wait", n)
+	}
+	return events
+}
+
+// Killed between the end of a run and the delivery, or while nobody takes events,
+// no event is lost.
+func TestOpenLineageLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	binary := newProgram(t).binary
+	x := newTrial(t, smallStudy)
+	x.edit("service.yaml", "service:\n", "service:\n  lineage: {openlineage: file:told.ndjson}\n")
+	x.drop("a.csv", smallHeader+person("P-1"))
+	cmd := exec.CommandContext(t.Context(), binary, "--config", x.dir, "sync")
+	cmd.Env = append(os.Environ(), "LONGITUDE_CRASH="+study.PointBeforeDelivery)
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.Success() {
+		t.Fatalf("not killed: %v\n%s", err, out)
+	}
+	if _, err := os.Stat(x.path("told.ndjson")); !os.IsNotExist(err) || x.number(`SELECT count(*) FROM jobs.outbox`) == 0 {
+		t.Fatal("the kill came too late")
+	}
+	x.run(study.ExitOK, "status")
+	x.told("told.ndjson")
+
+	var down atomic.Bool
+	down.Store(true)
+	var taken [][]byte
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		taken = append(taken, body)
+	}))
+	defer server.Close()
+	x.edit("service.yaml", "file:told.ndjson", server.URL)
+	if out, errOut := x.run(study.ExitOK, "release", "build"); strings.Contains(out, "openlineage") || !strings.Contains(errOut, "events wait") {
+		t.Errorf("a receiver that is down: %s", errOut)
+	}
+	down.Store(false)
+	time.Sleep(1100 * time.Millisecond) // what was put off is due
+	x.run(study.ExitOK, "status")
+	if n := x.number(`SELECT count(*) FROM jobs.outbox`); n != 0 || len(taken) == 0 {
+		t.Errorf("%d taken, %d wait", len(taken), n)
+	}
 }

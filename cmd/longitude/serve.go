@@ -104,6 +104,7 @@ func (s *service) run(ctx context.Context, front, admin net.Listener) error {
 	go func() { done <- s.work(working) }()
 	go s.h.sealing(working)
 	go s.h.anchoring(working)
+	go s.h.telling(working)
 	var err error
 	select {
 	case <-ctx.Done():

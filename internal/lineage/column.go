@@ -45,40 +45,63 @@ func Columns(s *study.Study, sources []*study.Source, tables []*study.Table) []C
 	return out
 }
 
+// What a mapping or door 2 says where it changes nothing.
+const (
+	AsItIs = "as it is"
+	Kept   = "kept"
+)
+
+// Mapped answers what a source feeds: the fields of forms, and of the participant
+// (with no form) the identifier and the site. Masking is what door 1 does.
+func Mapped(s *study.Study, src *study.Source) (out []Column) {
+	add := func(form, field, masking string, p, code study.Pick) {
+		if p.Mapped() {
+			from, read := pick(p, code)
+			out = append(out, Column{Form: form, Field: field, Source: src.Name, From: from, Read: read, Masking: masking})
+		}
+	}
+	add("", "participant", "pseudonym (HMAC-SHA-256, study key)", src.Map.Participant, study.Pick{})
+	add("", "site", "", src.Map.Site, study.Pick{})
+	for _, m := range src.Map.Forms {
+		form := s.FormIndex(m.Form)
+		for _, f := range m.Fields {
+			masking := ""
+			if form >= 0 {
+				if n := s.Forms[form].FieldIndex(f.Field); n >= 0 && s.Forms[form].Fields[n].Sealed() {
+					masking = "sealed in the vault"
+				}
+			}
+			if f.Pick.Code != "" { // of a long table: the value of the rows with this code
+				add(m.Form, f.Field, masking, m.Pivot.Value, f.Pick)
+			} else {
+				add(m.Form, f.Field, masking, f.Pick, study.Pick{})
+			}
+		}
+	}
+	return out
+}
+
 // feeds are the sources of a column: of a field, those that map it; of an id of the
 // participant, those that identify participants.
 func feeds(s *study.Study, sources []*study.Source, c study.Column) (out []Column) {
-	add := func(src *study.Source, p, code study.Pick) {
-		if p.Mapped() {
-			from, read := pick(p, code)
-			f := Column{Source: src.Name, From: from, Read: read}
-			if !slices.Contains(out, f) {
-				out = append(out, f)
-			}
-		}
+	field := c.Field
+	switch {
+	case c.Form != "" && c.Field != "":
+	case c.Class == study.ParticipantKey:
+		field = "participant"
+	case c.Name == "site":
+		field = "site"
+	default:
+		return nil
 	}
 	for _, src := range sources {
 		if src.Study != s.Name {
 			continue
 		}
-		switch {
-		case c.Form != "" && c.Field != "":
-			for _, m := range src.Map.Forms {
-				for _, f := range m.Fields {
-					if m.Form != c.Form || f.Field != c.Field {
-						continue
-					}
-					if f.Pick.Code != "" { // of a long table: the value of the rows with this code
-						add(src, m.Pivot.Value, f.Pick)
-					} else {
-						add(src, f.Pick, study.Pick{})
-					}
-				}
+		for _, m := range Mapped(s, src) {
+			if m.Form == c.Form && m.Field == field && !slices.Contains(out, m) {
+				out = append(out, m)
 			}
-		case c.Class == study.ParticipantKey:
-			add(src, src.Map.Participant, study.Pick{})
-		case c.Name == "site":
-			add(src, src.Map.Site, study.Pick{})
 		}
 	}
 	return out
@@ -120,7 +143,7 @@ func pick(p, code study.Pick) (from, read string) {
 		}
 	}
 	if len(done) == 0 {
-		return from, "as it is"
+		return from, AsItIs
 	}
 	return from, strings.Join(done, "; ")
 }

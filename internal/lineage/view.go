@@ -10,12 +10,12 @@ import (
 // Purposes are the closed list of why somebody looks at an original: at a row as
 // it was landed, or at words that are sealed.
 var Purposes = []study.ChoiceItem{
-	{"source_verification", "Comparing what is recorded with the source"},
-	{"correction", "Finding out what has to be corrected"},
-	{"safety", "A question about the safety of a participant"},
-	{"inspection", "An audit or an inspection"},
-	{"participant_request", "The participant asked what is recorded"},
-	{"investigation", "Finding out what went wrong"},
+	{Code: "source_verification", Label: "Comparing what is recorded with the source"},
+	{Code: "correction", Label: "Finding out what has to be corrected"},
+	{Code: "safety", Label: "A question about the safety of a participant"},
+	{Code: "inspection", Label: "An audit or an inspection"},
+	{Code: "participant_request", Label: "The participant asked what is recorded"},
+	{Code: "investigation", Label: "Finding out what went wrong"},
 }
 
 // CheckPurpose refuses a purpose that is none of the list.

@@ -45,15 +45,26 @@ func (s *Store) lock(ctx context.Context, name string) (func(), bool, error) {
 
 // StartRun opens a run. Runs of the same kind, study and source that a killed
 // process left running are closed as interrupted first: the caller holds the lock.
+// What is to be told of them is noted in the same transaction.
 func (s *Store) StartRun(ctx context.Context, kind, studyName, source, trigger string) (id int64, err error) {
-	if _, err := s.app.Exec(ctx, `
-		UPDATE jobs.run SET state = 'interrupted', finished_at = clock_timestamp(), error_code = 'run.interrupted',
-		  error_text = 'the process ended before the run did', error_hint = 'nothing to do: the next run carries on'
-		WHERE kind = $1 AND study = $2 AND source = $3 AND state = 'running'`, kind, studyName, source); err != nil {
-		return 0, fault("open a run", err)
-	}
-	err = s.app.QueryRow(ctx, `INSERT INTO jobs.run (kind, study, source, trigger, software, state) VALUES ($1, $2, $3, $4, $5, 'running') RETURNING run_id`,
-		kind, studyName, source, trigger, s.software).Scan(&id)
+	err = pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			UPDATE jobs.run SET state = 'interrupted', finished_at = clock_timestamp(), error_code = 'run.interrupted',
+			  error_text = 'the process ended before the run did', error_hint = 'nothing to do: the next run carries on'
+			WHERE kind = $1 AND study = $2 AND source = $3 AND state = 'running' RETURNING run_id`, kind, studyName, source)
+		if err != nil {
+			return err
+		}
+		told, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `INSERT INTO jobs.run (kind, study, source, trigger, software, state) VALUES ($1, $2, $3, $4, $5, 'running') RETURNING run_id`,
+			kind, studyName, source, trigger, s.software).Scan(&id); err != nil {
+			return err
+		}
+		return s.toTell(ctx, tx, append(told, id)...)
+	})
 	return id, fault("open a run", err)
 }
 
@@ -72,13 +83,19 @@ func (s *Store) FinishRun(ctx context.Context, id int64, objects int, c study.Co
 		}
 		state, text = "failed", e.Error()
 	}
-	_, err := s.app.Exec(ctx, `
-		UPDATE jobs.run SET state = $2, finished_at = clock_timestamp(), objects = $3,
-		  rows_read = $4, rows_mapped = $5, rows_quarantined = $6, rows_ignored = $7,
-		  records_produced = $8, records_accepted = $9, records_unchanged = $10, records_superseded = $11,
-		  records_quarantined = $12, records_held = $13, error_code = $14, error_text = $15, error_hint = $16, records_removed = $17
-		WHERE run_id = $1`, id, state, objects, c.Read, c.Mapped, c.RowsQuarantined, c.Ignored,
-		c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held, e.Code, text, e.Hint, c.Removed)
+	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			UPDATE jobs.run SET state = $2, finished_at = clock_timestamp(), objects = $3,
+			  rows_read = $4, rows_mapped = $5, rows_quarantined = $6, rows_ignored = $7,
+			  records_produced = $8, records_accepted = $9, records_unchanged = $10, records_superseded = $11,
+			  records_quarantined = $12, records_held = $13, error_code = $14, error_text = $15, error_hint = $16, records_removed = $17
+			WHERE run_id = $1`, id, state, objects, c.Read, c.Mapped, c.RowsQuarantined, c.Ignored,
+			c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Quarantined, c.Held, e.Code, text, e.Hint, c.Removed)
+		if err != nil {
+			return err
+		}
+		return s.toTell(ctx, tx, id)
+	})
 	return fault("close the run", err)
 }
 

@@ -34,6 +34,7 @@ type Store struct {
 	app      *pgxpool.Pool // role longitude_app: everything but the release snapshot
 	release  *pgxpool.Pool // role longitude_release: research only
 	signer   *audit.Signer // of the audit log; nil = publications wait for whoever seals next
+	tell     Tell          // of runs; nil = nobody is told
 
 	mu      sync.Mutex
 	studies map[string]*registered // by study name

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"longitude/deid"
+	"longitude/internal/lineage"
 	"longitude/study"
 )
 
@@ -44,7 +45,7 @@ func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][
 		{manifestName, manifest},
 		{"data_dictionary.csv", csvOf(dictionaryBatch(dictionaryTable(), tables))},
 		{"codelists.csv", csvOf(codelistsBatch(codelistsTable(), s))},
-		{"lineage_columns.csv", lineageColumns(tables)},
+		{"lineage_columns.csv", lineageColumns(s, p.Sources, tables)},
 		{"README.md", readme(m, s)},
 		{"CHANGELOG.md", changelog(m, prev)},
 		{"reports/reconciliation.json", reconciliation},
@@ -108,17 +109,12 @@ func encodeCSV(rows [][]string) []byte {
 	return b.Bytes()
 }
 
-// lineageColumns says for each column where it comes from and what was done.
-func lineageColumns(tables []*study.Table) []byte {
-	rows := [][]string{{"table_name", "column_name", "source_form", "source_field", "transform", "masking"}}
-	for _, t := range tables {
-		for _, c := range t.Columns {
-			transform := c.Transform
-			if transform == "" {
-				transform = "derived"
-			}
-			rows = append(rows, []string{t.Name, c.Name, c.Form, c.Field, transform, c.Masking})
-		}
+// lineageColumns says for each column which source's column it comes from and what
+// was done on the way.
+func lineageColumns(s *study.Study, sources []*study.Source, tables []*study.Table) []byte {
+	rows := [][]string{lineage.Header}
+	for _, c := range lineage.Columns(s, sources, tables) {
+		rows = append(rows, c.Cells())
 	}
 	return encodeCSV(rows)
 }

@@ -23,6 +23,7 @@ type Plan struct {
 	Series  string            // release series: the domain of its codes
 	Claim   string            // computed by door 2
 	Digests map[string]string // of everything that shaped the release: study document, mappings, program
+	Sources []*study.Source   // of the study, for the lineage of columns
 	Tally   Tally
 }
 
