@@ -56,7 +56,13 @@ func (t Told) After(than Told) bool {
 }
 
 func (t Told) compare(than Told) int {
-	return cmp.Or(cmp.Compare(t.Precedence, than.Precedence), cmp.Compare(t.At, than.At), cmp.Compare(t.Landed, than.Landed))
+	switch {
+	case t.Precedence != than.Precedence:
+		return cmp.Compare(t.Precedence, than.Precedence)
+	case t.At != than.At:
+		return cmp.Compare(t.At, than.At)
+	}
+	return cmp.Compare(t.Landed, than.Landed)
 }
 
 // Renews reports whether hearing the same again at t changes when it was told.

@@ -56,7 +56,7 @@ func (j *judging) hear(told *study.Tellings, row int) {
 	if n.Site == "" && n.Status == "" && !n.Withdrawn.Known() {
 		return
 	}
-	at := study.ToldBy(n, j.prior.Landing)
+	at := j.desk.told[row]
 	if n.Site != "" && told.Site.Hear(n.Site, at) {
 		j.site = row
 	}

@@ -63,6 +63,10 @@ func (r *Rules) Judge(prior study.History, news []study.Record, asOf study.Date)
 	if j.stored = prior.Deviations; !slices.IsSortedFunc(j.stored, compareDeviations) {
 		j.stored = slices.SortedFunc(slices.Values(j.stored), compareDeviations)
 	}
+	d.told = d.told[:0]
+	for i := range news {
+		d.told = append(d.told, study.ToldBy(&news[i], prior.Landing))
+	}
 	j.lock()
 	for again := true; again; again = j.lockPlaced() || j.refuse() {
 		j.merge()

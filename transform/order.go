@@ -1,10 +1,17 @@
 package transform
 
-import "slices"
+import (
+	"slices"
+
+	"longitude/study"
+)
 
 // desk is where the records of a participant are put in order, and those of the
 // next one after them.
-type desk struct{ all, merged []filed }
+type desk struct {
+	all, merged []filed
+	told        []study.Told // by new record: when it says what it says
+}
 
 // sort sorts the records by their keys, and those of one key in order of arrival,
 // which is the order they come in. They come in few ordered runs, what is stored

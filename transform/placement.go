@@ -48,7 +48,7 @@ func (j *judging) merge() {
 			number++
 		}
 		if j.out.Blocked[i] == "" && !n.Removed {
-			tell(&visits[at], n, study.ToldBy(n, j.prior.Landing))
+			tell(&visits[at], n, &j.desk.told[i])
 		}
 		j.out.VisitNo[i] = visits[at].No
 	}
@@ -88,25 +88,11 @@ func newer(m, than time.Time) bool { return m.IsZero() || than.IsZero() || !m.Be
 // takes a date back only where the row is known to be newer and its source has a
 // place for it: rows of one visit, and sources of one participant, say different
 // things of it. The reason is of the row modified last.
-func tell(v *study.Visit, n *study.Record, at study.Told) {
+func tell(v *study.Visit, n *study.Record, at *study.Told) {
 	ref := &n.Visit
-	changed := false
-	for _, f := range [...]struct {
-		of   study.Unsaid
-		is   *study.PartialDate
-		told *study.Told
-		says study.PartialDate
-	}{
-		{study.UnsaidActual, &v.Actual, &v.Told.Actual, ref.Actual},
-		{study.UnsaidPlanned, &v.Planned, &v.Told.Planned, ref.Planned},
-		{study.UnsaidDeclared, &v.Declared, &v.Told.Declared, ref.Declared},
-	} {
-		if !tells(at, *f.told, *f.is, f.says, ref.Unsaid&f.of == 0) {
-			continue
-		}
-		changed = changed || *f.is != f.says
-		*f.is, *f.told = f.says, at
-	}
+	changed := tellDate(&v.Actual, &v.Told.Actual, ref.Actual, at, ref.Unsaid&study.UnsaidActual == 0)
+	changed = tellDate(&v.Planned, &v.Told.Planned, ref.Planned, at, ref.Unsaid&study.UnsaidPlanned == 0) || changed
+	changed = tellDate(&v.Declared, &v.Told.Declared, ref.Declared, at, ref.Unsaid&study.UnsaidDeclared == 0) || changed
 	if !newer(n.Modified, v.Modified) {
 		return
 	}
@@ -120,20 +106,28 @@ func tell(v *study.Visit, n *study.Record, at study.Told) {
 	}
 }
 
-// tells reports whether a row that says a date at a time tells it, or tells it
-// anew, where it was told before that it is something; asked: its source has a
-// place for the date.
-func tells(at, told study.Told, is, says study.PartialDate, asked bool) bool {
+// tellDate sets a date from a row that says it at a time, unless a later row has
+// told it, and reports whether it changed. asked: the row's source has a place for
+// the date.
+func tellDate(is *study.PartialDate, told *study.Told, says study.PartialDate, at *study.Told, asked bool) (changed bool) {
 	switch {
-	case says.Known() && says != is:
-		return at.Replaces(told)
+	case says.Known() && says != *is:
+		if !at.Replaces(*told) {
+			return false
+		}
 	case says.Known():
-		return at.Renews(told)
+		if !at.Renews(*told) {
+			return false
+		}
 	case !asked || !at.Dated:
 		return false
+	case !is.Known() && !told.Known(): // it was never told that there is none
+	case !told.Dated || at.At <= told.At || !at.Replaces(*told):
+		return false
 	}
-	nothing := !is.Known() && !told.Known()
-	return nothing || told.Dated && at.Replaces(told) && at.At > told.At
+	changed = *is != says
+	*is, *told = says, *at
+	return changed
 }
 
 // restated reports whether now has a reason that the visit before did not have,
@@ -146,10 +140,14 @@ func restated(before, now *study.Visit) bool {
 // number orders new visits by date (undated ones last) and key, so that the
 // order of arrival leaves no trace, and numbers them from next.
 func (j *judging) number(visits []study.Visit, next int32) {
-	if slices.IsSortedFunc(visits, compareVisits) {
+	inOrder := true
+	for i := 1; i < len(visits); i++ {
+		inOrder = inOrder && compareVisits(&visits[i-1], &visits[i]) <= 0
+	}
+	if inOrder {
 		return // numbered so already
 	}
-	slices.SortFunc(visits, compareVisits)
+	slices.SortFunc(visits, func(a, b study.Visit) int { return compareVisits(&a, &b) })
 	final := make([]int32, len(visits))
 	for i := range visits {
 		final[visits[i].No-next] = next + int32(i)
@@ -162,7 +160,7 @@ func (j *judging) number(visits []study.Visit, next int32) {
 	}
 }
 
-func compareVisits(a, b study.Visit) int {
+func compareVisits(a, b *study.Visit) int {
 	if known := a.Actual.Known(); known != b.Actual.Known() {
 		if known {
 			return -1

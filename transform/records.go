@@ -49,8 +49,12 @@ func (j *judging) file() {
 		for to < len(all) && compareKeys(&all[from], &all[to]) == 0 {
 			to++
 		}
-		if current := j.current(all[from:to]); j.live(current) {
-			j.records = append(j.records, current)
+		current := &all[from]
+		if to > from+1 {
+			*current = j.current(all[from:to])
+		}
+		if j.live(current) {
+			j.records = append(j.records, *current)
 		} else {
 			j.removed = append(j.removed, current.key())
 		}
@@ -69,15 +73,11 @@ func compareKeys(a, b *filed) int {
 	return cmp.Compare(a.occurrence, b.occurrence)
 }
 
-// current reduces the versions of one record, in order of arrival, to the one
-// that counts, with the day of the first entry: the earliest that
-// the first batch with one gave, for ever: whatever is said later, it was entered
-// by then.
+// current reduces several versions of one record, in order of arrival, to the one
+// that counts, with the day of the first entry: the earliest that the first batch
+// with one gave, for ever: whatever is said later, it was entered by then.
 func (j *judging) current(versions []filed) filed {
 	top := versions[0]
-	if len(versions) == 1 {
-		return top
-	}
 	at := j.numbered(top, 0)
 	last, changed := at, int32(0) // the number given last, and that of the version last changed without a reason
 	first := top                  // that says when it was entered
@@ -99,7 +99,7 @@ func (j *judging) current(versions []filed) filed {
 		}
 	}
 	top.entered = first.entered
-	if changed > 0 && !j.repeats(top) && j.live(top) {
+	if changed > 0 && !j.repeats(top) && j.live(&top) {
 		j.changes = append(j.changes, change{top, changed})
 	}
 	return top
@@ -143,9 +143,11 @@ func (j *judging) content(f filed) (hash [16]byte, removed bool) {
 }
 
 // live reports whether f is a record and not a tombstone.
-func (j *judging) live(f filed) bool {
-	_, removed := j.content(f)
-	return !removed
+func (j *judging) live(f *filed) bool {
+	if f.row >= 0 {
+		return !j.news[f.row].Removed
+	}
+	return !j.prior.Versions[f.version].Removed
 }
 
 // replaces reports whether next counts instead of top, which arrived before it.
@@ -166,7 +168,7 @@ func (j *judging) order(f filed) study.Order {
 // unexplained reports whether the new row next changes top and its source says
 // no reason, though it has a place for one. A removal is no change.
 func (j *judging) unexplained(next, top filed) bool {
-	return next.row >= 0 && j.news[next.row].Change == study.ChangeUnexplained && j.live(next) && j.live(top) && !j.alike(next, top)
+	return next.row >= 0 && j.news[next.row].Change == study.ChangeUnexplained && j.live(&next) && j.live(&top) && !j.alike(next, top)
 }
 
 // repeats reports whether f is a new row that says what is stored.
