@@ -21,7 +21,7 @@ import (
 func (a *app) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "The log of everything that was done: show, prove, verify, export"}
 	cmd.AddCommand(a.auditShowCommand(), a.auditVerifyCommand(), a.auditProveCommand(), a.auditCheckCommand(),
-		a.auditCheckpointCommand(), a.auditAnchorCommand(), a.auditExportCommand(), a.auditRedactCommand())
+		a.auditCheckpointCommand(), a.auditAnchorCommand(), a.auditExportCommand(), a.auditRedactCommand(), a.auditReviewCommand())
 	return cmd
 }
 

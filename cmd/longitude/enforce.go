@@ -126,7 +126,7 @@ func (h *house) putInForce(ctx context.Context, actor string) error {
 		}
 		docs = append(docs, doc)
 	}
-	return h.store.Apply(ctx, docs, config.PlanHash(h.changes).String(), actor, strings.Join(sentences(h.changes), "\n"))
+	return h.store.Apply(ctx, docs, config.PlanHash(h.changes).String(), string(gravest(h.changes)), actor, strings.Join(sentences(h.changes), "\n"))
 }
 
 // sentences are the changes of a plan, a line each.

@@ -29,9 +29,10 @@ func (s *Store) InForce(ctx context.Context) (map[[2]string]Document, error) {
 	return out, fault("read the documents in force", err)
 }
 
-// Apply puts documents in force, with one audit event that carries the plan and
-// what it changes, in words; the words, which people wrote, can be redacted. A document without a digest is taken out of force.
-func (s *Store) Apply(ctx context.Context, docs []Document, planHash, actor, diff string) error {
+// Apply puts documents in force, with one audit event that carries the plan, the class
+// of its gravest change and what it changes, in words; the words, which people wrote,
+// can be redacted. A document without a digest is taken out of force.
+func (s *Store) Apply(ctx context.Context, docs []Document, planHash, class, actor, diff string) error {
 	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
 		applied := map[string]string{}
 		for _, d := range docs {
@@ -47,7 +48,7 @@ func (s *Store) Apply(ctx context.Context, docs []Document, planHash, actor, dif
 			applied[d.Kind+"/"+d.Name] = digestOrNone(d.Digest)
 		}
 		return record(ctx, tx, event{Action: audit.ConfigApplied, Actor: actor, Object: "config",
-			Detail: map[string]any{"plan": planHash, "documents": applied}, Payload: []byte(diff)})
+			Detail: map[string]any{"plan": planHash, "class": class, "documents": applied}, Payload: []byte(diff)})
 	})
 	return fault("apply the configuration", err)
 }

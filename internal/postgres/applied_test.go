@@ -25,7 +25,7 @@ func TestDocumentsInForce(t *testing.T) {
 		{[]Document{again}, []Document{first, drop}}, // back to what was before
 		{[]Document{{Kind: "source", Name: "drop"}}, []Document{first}},
 	} {
-		if err := s.Apply(t.Context(), step.apply, "plan-1", "dm", "window of month_1 changes"); err != nil {
+		if err := s.Apply(t.Context(), step.apply, "plan-1", "rejudge", "dm", "window of month_1 changes"); err != nil {
 			t.Fatal(err)
 		}
 		want := map[[2]string]Document{}

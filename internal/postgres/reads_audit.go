@@ -15,6 +15,7 @@ import (
 
 // AuditFilter chooses events; what is empty chooses all.
 type AuditFilter struct {
+	ID           int64  // 0 = all
 	Study        string // with General also the events of no study
 	General      bool
 	Participant  string // code: decisions about the participant, and batches that brought it something
@@ -38,8 +39,9 @@ func (s *Store) AuditEvents(ctx context.Context, f AuditFilter, each func(audit.
 	rows, err := s.app.Query(ctx, `
 		SELECT e.leaf, coalesce(s.leaf_index, -1), e.recorded_at, e.event_id FROM audit.event e LEFT JOIN audit.seal s USING (event_id)
 		WHERE ($1 = '' OR e.study = $1 OR $2 AND e.study = '') AND ($3::text[] IS NULL OR e.object = ANY($3)) AND ($4 = '' OR e.actor = $4)
-		  AND ($5 = '' OR e.action = $5) AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7) `+order,
-		f.Study, f.General, objects, f.Actor, f.Action, nullTime(f.Since), nullTime(f.Until))
+		  AND ($5 = '' OR e.action = $5) AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
+		  AND ($8 = 0 OR e.event_id = $8) `+order,
+		f.Study, f.General, objects, f.Actor, f.Action, nullTime(f.Since), nullTime(f.Until), f.ID)
 	if err != nil {
 		return fault("read the audit log", err)
 	}

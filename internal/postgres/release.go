@@ -221,8 +221,12 @@ func (s *Store) Published(ctx context.Context, plan study.ReleasePlan, p study.P
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
+		waits, err := unsealedFor(ctx, tx)
+		if err != nil {
+			return err
+		}
 		return record(ctx, tx, event{Action: audit.ReleasePublished, Actor: actor, Study: plan.Study, Object: "release/" + plan.ID, After: p.Envelope,
-			Detail: map[string]any{"sink": p.Sink, "envelope": p.Envelope.String(), "claim": p.Claim, "rows": p.Rows, "bytes": p.Bytes}})
+			Detail: map[string]any{"sink": p.Sink, "envelope": p.Envelope.String(), "claim": p.Claim, "rows": p.Rows, "bytes": p.Bytes, "unsealed_seconds": waits}})
 	})
 	if err != nil {
 		return fault("record the publication", err)

@@ -23,6 +23,13 @@ func (s *Store) sealed(ctx context.Context) error {
 	return err
 }
 
+// unsealedFor is how long the oldest event has waited for its place, in seconds.
+func unsealedFor(ctx context.Context, q querier) (seconds int64, err error) {
+	err = q.QueryRow(ctx, `
+		SELECT coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0)::bigint FROM audit.event JOIN jobs.unsealed USING (event_id)`).Scan(&seconds)
+	return seconds, err
+}
+
 // sealBatch bounds the events sealed in one transaction.
 const sealBatch = 10_000
 

@@ -200,7 +200,7 @@ func TestWhatTheApplicationMustNotManage(t *testing.T) {
 
 func TestRedaction(t *testing.T) {
 	s := open(t)
-	if err := s.Apply(t.Context(), []Document{{Kind: "source", Name: "a"}}, "plan", "dm", "words"); err != nil {
+	if err := s.Apply(t.Context(), []Document{{Kind: "source", Name: "a"}}, "plan", "additive", "dm", "words"); err != nil {
 		t.Fatal(err)
 	}
 	id := one[int64](t, s, `SELECT event_id FROM audit.payload`)

@@ -46,7 +46,7 @@ func history(t *testing.T) (*Store, []audit.Anchor) {
 		t.Fatal(err)
 	}
 	finish(t, in, withRoot(batchOf("a", "object"), c, refused))
-	if err := s.Apply(t.Context(), []Document{{Kind: "source", Name: "a"}}, "plan", "dm", "words"); err != nil {
+	if err := s.Apply(t.Context(), []Document{{Kind: "source", Name: "a"}}, "plan", "additive", "dm", "words"); err != nil {
 		t.Fatal(err)
 	}
 	note(t, s, 1)
