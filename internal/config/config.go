@@ -270,7 +270,7 @@ func (d *document) buildService(dir string, getenv func(string) string) Service 
 	} else if s.Workers < 1 && !d.failed("service.workers") {
 		d.errorf("service.workers", "config.wrong_type", "", "at least one worker is needed")
 	}
-	d.noEffect("service.access", "service.lineage")
+	d.noEffect("service.access")
 	return s
 }
 

@@ -2,6 +2,11 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,10 +35,15 @@ func (s *Store) InForce(ctx context.Context) (map[[2]string]Document, error) {
 }
 
 // Apply puts documents in force, with one audit event that carries the plan, the class
-// of its gravest change and what it changes, in words; the words, which people wrote,
-// can be redacted. A document without a digest is taken out of force.
+// of its gravest change and what it changes, in words; the words, which people wrote, can be redacted. A
+// document without a digest is taken out of force. Before and after are digests of
+// the documents that changed.
 func (s *Store) Apply(ctx context.Context, docs []Document, planHash, class, actor, diff string) error {
 	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		before, err := inForce(ctx, tx, docs)
+		if err != nil {
+			return err
+		}
 		applied := map[string]string{}
 		for _, d := range docs {
 			if !d.Digest.IsZero() {
@@ -48,9 +58,35 @@ func (s *Store) Apply(ctx context.Context, docs []Document, planHash, class, act
 			applied[d.Kind+"/"+d.Name] = digestOrNone(d.Digest)
 		}
 		return record(ctx, tx, event{Action: audit.ConfigApplied, Actor: actor, Object: "config",
-			Detail: map[string]any{"plan": planHash, "class": class, "documents": applied}, Payload: []byte(diff)})
+			Before: digestOfAll(before), After: digestOfAll(applied), Changed: slices.Sorted(maps.Keys(applied)),
+			Detail: map[string]any{"plan": planHash, "class": class, "documents": applied, "before": before}, Payload: []byte(diff)})
 	})
 	return fault("apply the configuration", err)
+}
+
+// inForce are the digests of documents as they are in force, in hex by kind and
+// name; "" = not in force.
+func inForce(ctx context.Context, tx pgx.Tx, docs []Document) (map[string]string, error) {
+	out := map[string]string{}
+	for _, d := range docs {
+		var digest []byte
+		err := tx.QueryRow(ctx, `SELECT digest FROM research.applied WHERE kind = $1 AND name = $2 ORDER BY applied_id DESC LIMIT 1`, d.Kind, d.Name).Scan(&digest)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return nil, err
+		}
+		out[d.Kind+"/"+d.Name] = hexOf(digest)
+	}
+	return out, nil
+}
+
+// digestOfAll is one digest of documents: SHA-256 over their names and digests, in
+// order of the names.
+func digestOfAll(documents map[string]string) study.Digest {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(documents)) {
+		b.WriteString(name + " " + documents[name] + "\n")
+	}
+	return sha256.Sum256([]byte(b.String()))
 }
 
 // digestOrNone is the digest in hex, "" for a document taken out.

@@ -42,6 +42,15 @@ func TestDocumentsInForce(t *testing.T) {
 			t.Errorf("the audit event %s lacks %s", leaf, said)
 		}
 	}
+	// Each event goes on from where the one before it left the documents.
+	changed := one[string](t, s, `SELECT convert_from(leaf, 'UTF8') FROM audit.event WHERE action = 'config.applied' ORDER BY event_id OFFSET 1 LIMIT 1`)
+	for _, said := range []string{`"changed":["study/amd-obs"]`, `"before":{"study/amd-obs":"` + first.Digest.String(), `"documents":{"study/amd-obs":"` + second.Digest.String(),
+		`"before":"` + digestOfAll(map[string]string{"study/amd-obs": first.Digest.String()}).String(),
+		`"after":"` + digestOfAll(map[string]string{"study/amd-obs": second.Digest.String()}).String()} {
+		if !strings.Contains(changed, said) {
+			t.Errorf("the audit event %s lacks %s", changed, said)
+		}
+	}
 	if diff := one[string](t, s, `SELECT convert_from(payload, 'UTF8') FROM audit.payload ORDER BY event_id LIMIT 1`); diff != "window of month_1 changes" {
 		t.Errorf("the payload is %q", diff)
 	}

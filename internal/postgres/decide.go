@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -36,6 +37,7 @@ func (s *Store) Decide(ctx context.Context, d study.Decision) (int64, error) {
 			about = "lock/" + itoa(int(d.ID))
 		}
 		return record(ctx, tx, event{Action: audit.Action("decision." + string(d.Kind)), Actor: d.Actor, Study: d.Study, Object: about, Reason: d.Reason,
+			After: sha256.Sum256(d.Statement),
 			Detail: map[string]any{"decision": d.ID, "study": d.Study, "participant": d.Participant, "visit": d.Visit, "deviation": d.Deviation.Code,
 				"visit_no": d.Deviation.VisitNo, "detail": d.Deviation.Detail, "signed_by": d.SignedBy}})
 	})

@@ -27,8 +27,7 @@ func (s *Store) ReleasePlan(ctx context.Context, id string) (plan study.ReleaseP
 		plan, err = readPlan(s.app.QueryRow(ctx, planQuery+`WHERE r.release_id = $1`, id))
 	}
 	plan.Study = name
-	copy(protocol[:], digest)
-	return plan, protocol, fault("read the plan of the release", err)
+	return plan, asDigest(digest), fault("read the plan of the release", err)
 }
 
 // Row is what a released row is about; see Made.
@@ -187,7 +186,7 @@ func (s *Store) TracedBatch(ctx context.Context, batch int64, policy audit.Polic
 	if size != nil {
 		b.Size, b.At.Size = *size, *size
 	}
-	copy(b.At.Digest[:], object)
+	b.At.Digest = asDigest(object)
 	if origin != nil {
 		b.Origin = *origin
 	}
@@ -221,12 +220,7 @@ func (s *Store) proveBatch(ctx context.Context, b *lineage.Batch, policy audit.P
 }
 
 func hexOf(digest []byte) string {
-	if len(digest) == 0 {
-		return ""
-	}
-	var d study.Digest
-	copy(d[:], digest)
-	return d.String()
+	return digestOrNone(asDigest(digest))
 }
 
 // ProveVersion computes the tree of a batch again from what is stored and shows
@@ -250,10 +244,8 @@ func proveVersion(ctx context.Context, tx pgx.Tx, reg *registered, participant i
 	if err := tx.QueryRow(ctx, `SELECT object_digest, merkle_root FROM research.batch WHERE batch_id = $1`, of.Batch).Scan(&object, &root); err != nil {
 		return nil, err
 	}
-	var salt, recorded study.Digest
-	copy(salt[:], object)
-	copy(recorded[:], root)
-	tree := study.NewBatchTree(salt)
+	recorded := asDigest(root)
+	tree := study.NewBatchTree(asDigest(object))
 	v := &verification{tx: tx}
 	p := &lineage.Proof{Root: recorded.String()}
 	var leaf study.Digest

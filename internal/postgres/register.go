@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -180,12 +181,23 @@ func (r *registered) loadOrders(ctx context.Context, tx pgx.Tx) error {
 }
 
 func registerDocument(ctx context.Context, tx pgx.Tx, d Document) error {
+	var before []byte
+	err := tx.QueryRow(ctx, `SELECT digest FROM research.document WHERE kind = $1 AND name = $2 ORDER BY first_seen DESC LIMIT 1`, d.Kind, d.Name).Scan(&before)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
 	tag, err := tx.Exec(ctx, `INSERT INTO research.document (digest, kind, name, body) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 		d.Digest[:], d.Kind, d.Name, d.Body)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
-	return record(ctx, tx, event{Action: audit.ConfigRecorded, Actor: "system", Object: d.Kind + "/" + d.Name, After: d.Digest})
+	return record(ctx, tx, event{Action: audit.ConfigRecorded, Actor: "system", Object: d.Kind + "/" + d.Name, Before: asDigest(before), After: d.Digest})
+}
+
+// asDigest is a stored digest; zero where there is none.
+func asDigest(stored []byte) (d study.Digest) {
+	copy(d[:], stored)
+	return d
 }
 
 // makeViews writes one view per form: the current records with typed columns,
