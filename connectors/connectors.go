@@ -87,9 +87,9 @@ type Delivery struct {
 	Rows     *int64 // how many rows it holds, where its sender says so
 	Whole    *Whole // the archive that it came in; nil when it came alone
 
-	// Sum is the SHA-256 of the object as it stood at the source, hex, once it was
-	// read to its end; nil where that is not known.
-	Sum func() string
+	// File is the file at the source that this is in: its bytes and, once it was
+	// read to its end, its SHA-256 in hex. nil where it is in none, or in a Whole.
+	File func() (size int64, sum string)
 
 	// Open starts reading the object. The reader returns an error instead of
 	// io.EOF when fewer or other bytes arrived than the source promised (short

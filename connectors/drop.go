@@ -206,7 +206,7 @@ func (d *Drop) delivery(o offer) Delivery {
 			}
 			return r, d.placed(err, o.item)
 		},
-		Sum: func() string { return raw.sum256() },
+		File: func() (int64, string) { return o.Size, raw.sum256() },
 	}
 }
 

@@ -27,7 +27,7 @@ func (in *Ingester) Sync(ctx context.Context, f *Feed, trigger string) (Outcome,
 	if err != nil {
 		return Outcome{}, err
 	}
-	out := Outcome{Run: run}
+	out := Outcome{Run: run, refused: map[string]bool{}}
 	started := in.Now()
 	err = in.retrying(ctx, f.Config.Retry, func() error { return in.pull(ctx, f, &out, trigger) })
 	return out, in.finish(ctx, "sync", f.Study.Name, f.Config.Name, &out, started, err)
@@ -51,13 +51,20 @@ func (in *Ingester) pull(ctx context.Context, f *Feed, out *Outcome, actor strin
 	if err != nil {
 		return err
 	}
-	durable := connectors.Cursor{State: state, Known: known}
+	refused, err := in.Store.RefusedFiles(ctx, f.Config.Name)
+	if err != nil {
+		return err
+	}
+	durable := connectors.Cursor{State: state, Known: known, Refused: refused}
 	if err := catchUp(ctx, f, durable); err != nil {
 		return err
 	}
 	for d, err := range f.Source.Pull(ctx, durable) {
 		if err != nil {
 			return err
+		}
+		if d.Whole != nil && out.refused[d.Whole.Item] {
+			continue
 		}
 		if err := in.deliver(ctx, f, d, out, actor); err != nil {
 			return err
@@ -69,12 +76,11 @@ func (in *Ingester) pull(ctx context.Context, f *Feed, out *Outcome, actor strin
 // deliver takes one delivery through the commit order: landed, recorded in one
 // transaction, acknowledged.
 func (in *Ingester) deliver(ctx context.Context, f *Feed, d connectors.Delivery, out *Outcome, actor string) error {
-	object, err := land(ctx, f.Landing, d)
-	if err != nil {
-		return err
+	done, err := in.take(ctx, f, d, out.Run, actor)
+	var refused *connectors.Refused
+	if errors.As(err, &refused) {
+		return in.refuse(ctx, f, d, out, refused.Why, actor)
 	}
-	study.Reached(study.PointLanded)
-	done, err := in.record(ctx, f, object, d, out.Run, actor)
 	if err != nil {
 		return err
 	}
@@ -87,12 +93,23 @@ func (in *Ingester) deliver(ctx context.Context, f *Feed, d connectors.Delivery,
 	return nil
 }
 
+// take makes a delivery durable.
+func (in *Ingester) take(ctx context.Context, f *Feed, d connectors.Delivery, run int64, actor string) (recorded, error) {
+	object, err := land(ctx, f.Landing, d)
+	if err != nil {
+		return recorded{}, err
+	}
+	study.Reached(study.PointLanded)
+	return in.record(ctx, f, object, d, run, actor)
+}
+
 // recorded is what became of an object.
 type recorded struct {
 	counts study.Counts
 	known  bool         // nothing new: the same bytes, or the same outcome
 	aside  *study.Error // why it was put aside whole; nil = it was not
 
+	refused bool // it is still at the source
 	nothing bool // was written: what was is not committed
 	shared  bool // see reading
 }
@@ -107,7 +124,10 @@ func (in *Ingester) tell(f *Feed, out *Outcome, done recorded) {
 			out.Reasons = append(out.Reasons, done.aside)
 		}
 	}
-	if done.known {
+	switch {
+	case done.refused:
+		return
+	case done.known:
 		out.Known++
 		return
 	}
@@ -153,6 +173,7 @@ func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d 
 	b := in.batch(f, object, run, actor)
 	b.Item, b.ItemVersion, b.State = d.Item, d.Version, d.State
 	b.SealedName, b.KeyVersion = f.Intake.SealName(d.Name), f.Intake.KeyVersion()
+	b.Files = lines(d, run)
 	done, err := in.transact(ctx, f, func(tx Ingest) (recorded, error) {
 		same, err := tx.Landed(ctx, b.Source, b.Item, object.Digest)
 		if err != nil {
@@ -163,6 +184,12 @@ func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d 
 		}
 		r := &reading{feed: f, tx: tx, object: object, precedence: f.Config.Precedence, item: d.Item, asOf: b.AsOf}
 		if err := in.fill(ctx, r); err != nil {
+			return recorded{}, err
+		}
+		if r.stripped {
+			b.SealedName = nil
+		}
+		if err := counted(d, r.counts); err != nil {
 			return recorded{}, err
 		}
 		return recorded{counts: r.counts}, r.close(ctx, b)
@@ -219,6 +246,7 @@ type reading struct {
 	refusals refusals
 	seen     map[sighting]bool // things quarantined; of an object that is read again
 	changed  bool              // something was written besides the quarantine
+	stripped bool              // the object held somebody who was erased: its name may, too
 	tree     *study.BatchTree
 	forms    []study.Digest // of the study, as leaves name them
 }
@@ -309,6 +337,8 @@ func (in *Ingester) fill(ctx context.Context, r *reading) error {
 	if err := in.judge(ctx, r, door, records); err != nil || door.forgotten == nil {
 		return err
 	}
+	k, ok := landed.(Kept)
+	r.stripped = len(door.forgotten.rows) > 0 || ok && k.Kept()
 	return strip(ctx, r.feed, r.object, door.forgotten.rows)
 }
 

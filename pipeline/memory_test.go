@@ -117,7 +117,11 @@ func (m *memory) history(id int64) study.History {
 }
 
 // vault is the Store over a memory.
-type vault struct{ m *memory }
+type vault struct {
+	m       *memory
+	refused map[string]string
+	ledger  []study.FileRecord
+}
 
 func (s *vault) LockSource(context.Context, string) (func(), bool, error) {
 	return func() {}, true, nil
@@ -128,6 +132,14 @@ func (s *vault) StartRun(context.Context, string, string, string, string) (int64
 func (s *vault) FinishRun(context.Context, int64, int, study.Counts, error) error { return nil }
 func (s *vault) Cursor(context.Context, string) ([]byte, map[string]string, error) {
 	return nil, s.m.known, nil
+}
+func (s *vault) RefusedFiles(context.Context, string) (map[string]string, error) {
+	return s.refused, nil
+}
+func (s *vault) RefuseFile(_ context.Context, _, _ string, f study.FileRecord) error {
+	s.refused = map[string]string{f.Item: f.Version}
+	s.ledger = append(s.ledger, f)
+	return nil
 }
 func (s *vault) BeginIngest(context.Context, string) (Ingest, error) {
 	c := s.m.clone()
@@ -450,7 +462,7 @@ func newBench(t *testing.T, s *study.Study, src *study.Source) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, store: &vault{newMemory()}, drop: &drop{}}
+	b := &bench{t: t, store: &vault{m: newMemory()}, drop: &drop{}}
 	b.feed = &Feed{Study: s, Config: src, Source: b.drop, Landing: newLander(), Format: csv.Format{}, Intake: intake, Rules: transform.NewRules(s)}
 	b.ingester = &Ingester{Store: b.store, Observer: nobody{}, Log: slog.New(slog.DiscardHandler), TempDir: t.TempDir(),
 		Now:    func() time.Time { return time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC) },

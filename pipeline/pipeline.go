@@ -37,6 +37,7 @@ type Kept interface{ Kept() bool }
 
 // Store is what ingest needs of storage.
 type Store interface {
+	Ledger
 	LockSource(ctx context.Context, source string) (unlock func(), ok bool, err error)
 	StartRun(ctx context.Context, kind, study, source, trigger string) (int64, error)
 	FinishRun(ctx context.Context, run int64, objects int, c study.Counts, failure error) error
@@ -118,8 +119,10 @@ type Outcome struct {
 	Run     int64
 	Objects int     // objects recorded
 	Known   int     // objects that brought nothing new: their bytes, or all that is made of them, were there
-	Aside   int     // objects put aside whole: unreadable, or of a shape that the source's policy does not let in
+	Aside   int     // objects put aside whole: unreadable, or of a shape that the source's policy does not let in; files refused
 	Reasons []error // why, for the first of them
 	Counts  study.Counts
 	Busy    bool // another process runs this source: a normal answer
+
+	refused map[string]bool // items of the files that were
 }

@@ -249,6 +249,7 @@ type BatchRecord struct {
 	Root        Digest // RFC 6962 root over the leaves of the batch
 	Leaves      int64
 	Counts      Counts
-	Before      *Standing // of the participants judged again; nil = not told
+	Files       []FileRecord // that are done with
+	Before      *Standing    // of the participants judged again; nil = not told
 	After       *Standing
 }

@@ -250,7 +250,7 @@ func (o observed) ObjectDone(source string, number int, c study.Counts) {
 	terminal{o.a}.ObjectDone(source, number, c)
 }
 
-func (o observed) RunDone(kind, studyName, source string, _ int, c study.Counts, took time.Duration, err error) {
+func (o observed) RunDone(kind, studyName, source string, objects int, c study.Counts, took time.Duration, err error) {
 	outcome := "succeeded"
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -259,6 +259,9 @@ func (o observed) RunDone(kind, studyName, source string, _ int, c study.Counts,
 		outcome = "failed"
 	}
 	o.metrics.RunFinished(studyName, source, kind, outcome, c, took)
+	if kind == "sync" && err == nil && objects == 0 {
+		o.metrics.NothingNew(studyName, source)
+	}
 	if kind == "release" {
 		o.metrics.ReleaseFinished(studyName, outcome)
 	}

@@ -33,6 +33,7 @@ func (rt routes) register(a huma.API) {
 	huma.Register(a, get("/studies/{study}/participants/{code}/history", "get-history", "What became of a participant's records, field by field"), rt.history)
 	huma.Register(a, get("/quarantine", "list-quarantine", "Rejected rows, newest first"), rt.quarantine)
 	huma.Register(a, get("/quarantine/{id}", "get-quarantined", "One rejected row: where it is and what its rule means, never what it says"), rt.quarantinedRow)
+	huma.Register(a, get("/files", "list-files", "What became of the files of sources, newest first"), rt.files)
 	huma.Register(a, get("/deviations", "list-deviations", "Departures from the protocol, newest first"), rt.deviations)
 	huma.Register(a, get("/decisions", "list-decisions", "What people decided, newest first"), rt.decisions)
 	huma.Register(a, get("/locks", "list-locks", "Locks, newest first; one that was lifted says so"), rt.locks)
@@ -228,6 +229,18 @@ type QuarantineQuery struct {
 func (rt routes) quarantine(ctx context.Context, in *QuarantineQuery) (*reply[List[status.QuarantineItem]], error) {
 	items, err := rt.Reads.Quarantine(ctx, status.QuarantineFilter{Study: in.Study, Source: in.Source, State: in.State, Rule: in.Rule, Page: in.more()})
 	return answer(rt, page(items, in.Limit, func(q status.QuarantineItem) int64 { return q.ID }), err)
+}
+
+// FilesQuery narrows the list of files.
+type FilesQuery struct {
+	Source  string `query:"source"`
+	Outcome string `query:"outcome" enum:"recorded,known,put_aside,refused,again"`
+	Paging
+}
+
+func (rt routes) files(ctx context.Context, in *FilesQuery) (*reply[List[status.File]], error) {
+	files, err := rt.Reads.Files(ctx, status.FileFilter{Source: in.Source, Outcome: in.Outcome, Page: in.more()})
+	return answer(rt, page(files, in.Limit, func(f status.File) int64 { return f.ID }), err)
 }
 
 // DeviationsQuery narrows the list of deviations.

@@ -27,6 +27,9 @@ const (
 	DecisionWithdraw    Action = "decision.withdraw"     // a participant withdrew
 	DecisionDistinct    Action = "decision.distinct"     // two identifiers were said to be two people
 
+	FileRefused Action = "file.refused" // a file of a source was not taken: nothing of it is recorded
+	FileRetried Action = "file.retried" // somebody asked for a file again
+
 	ReleasePlanned   Action = "release.planned"   // what a release is built from was pinned
 	ReleaseApproved  Action = "release.approved"  // a person approved a release
 	ReleasePublished Action = "release.published" // a release became visible in a sink
@@ -68,7 +71,7 @@ var Actions = []Action{
 	AccessDenied, AccessGranted, AccessLogin, AccessRevoked, AuditRedacted, AuditReviewed, BatchRecorded,
 	ConfigApplied, ConfigPlanned, ConfigRecorded,
 	DecisionAcceptShape, DecisionDistinct, DecisionExplain, DecisionLink, DecisionLock, DecisionUnlink, DecisionUnlock, DecisionWaive, DecisionWithdraw,
-	ExportMade, IdentityUnsealed, KeyCreated, KeyResealed, KeyRewrapped, KeyRotated, RecordViewed, ReleaseApproved, ReleasePlanned, ReleasePublished, ReleaseRetracted,
+	ExportMade, FileRefused, FileRetried, IdentityUnsealed, KeyCreated, KeyResealed, KeyRewrapped, KeyRotated, RecordViewed, ReleaseApproved, ReleasePlanned, ReleasePublished, ReleaseRetracted,
 	SchemaAccepted, SchemaMigrated, SeriesOpened, SeriesRevoked, SignatureGiven, StudyJudged,
 	VaultApproved, VaultBrokeGlass, VaultDenied, VaultExecuted, VaultExpired, VaultRequested, VaultReviewed, VaultStarted,
 }

@@ -54,12 +54,19 @@ func (in *Ingest) finishObject(ctx context.Context, b study.BatchRecord) error {
 			return fault("seal the object's name", err)
 		}
 	}
-	return in.Know(ctx, b)
+	return in.know(ctx, b, study.FileRecorded)
 }
 
 // Know records that this version of an item is durable, and the source's cursor.
 // An item that was touched and not changed stays with the batch that recorded it.
 func (in *Ingest) Know(ctx context.Context, b study.BatchRecord) error {
+	return in.know(ctx, b, study.FileKnown)
+}
+
+func (in *Ingest) know(ctx context.Context, b study.BatchRecord, outcome string) error {
+	if err := in.done(ctx, b, outcome); err != nil {
+		return err
+	}
 	_, err := in.tx.Exec(ctx, `
 		INSERT INTO jobs.item (source, item, version, object_digest, batch_id) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (source, item) DO UPDATE SET version = EXCLUDED.version, object_digest = EXCLUDED.object_digest,

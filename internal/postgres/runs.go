@@ -99,23 +99,17 @@ func (s *Store) FinishRun(ctx context.Context, id int64, objects int, c study.Co
 	return fault("close the run", err)
 }
 
-// Cursor answers what of a source is durable.
+// Cursor answers what of a source is durable, without what a person asked for again.
 func (s *Store) Cursor(ctx context.Context, source string) (state []byte, known map[string]string, err error) {
 	err = s.app.QueryRow(ctx, `SELECT state FROM jobs.cursor WHERE source = $1`, source).Scan(&state)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil, fault("read the cursor", err)
 	}
-	rows, err := s.app.Query(ctx, `SELECT item, version FROM jobs.item WHERE source = $1`, source)
-	if err != nil {
-		return nil, nil, fault("read the cursor", err)
-	}
-	known = map[string]string{}
-	var item, version string
-	_, err = pgx.ForEachRow(rows, []any{&item, &version}, func() error {
-		known[item] = version
-		return nil
-	})
-	return state, known, fault("read the cursor", err)
+	known, err = s.versions(ctx, `
+		SELECT item, version FROM jobs.item i WHERE source = $1
+		  AND NOT EXISTS (SELECT 1 FROM jobs.file f WHERE f.source = i.source AND f.item = i.item AND f.outcome = 'again')
+		UNION ALL SELECT item, version FROM jobs.file WHERE source = $1 AND outcome IN ('recorded', 'known', 'put_aside')`, source)
+	return state, known, err
 }
 
 // NextDue answers when a source is due. A schedule that is new, or written

@@ -30,6 +30,8 @@ type Reads interface {
 	RecordHistory(ctx context.Context, study, code string, f HistoryFilter) (RecordHistory, error)
 	Quarantine(ctx context.Context, f QuarantineFilter) ([]QuarantineItem, error)
 	QuarantinedRow(ctx context.Context, id int64) (QuarantinedRow, error)
+	// Files lists what became of the files of sources, newest first.
+	Files(ctx context.Context, f FileFilter) ([]File, error)
 	Deviations(ctx context.Context, f DeviationFilter) ([]DeviationItem, error)
 	Decisions(ctx context.Context, f DecisionFilter) ([]DecisionItem, error)
 	Drift(ctx context.Context, f DriftFilter) ([]DriftItem, error)

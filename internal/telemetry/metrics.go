@@ -42,6 +42,7 @@ type Metrics struct {
 	rows, records                     *prometheus.CounterVec
 	rowsUnaccounted, recsUnaccounted  *prometheus.GaugeVec
 	runs, releases, refreshErrors     *prometheus.CounterVec
+	noNews                            *prometheus.CounterVec
 	runSeconds                        *prometheus.HistogramVec
 	sourceInfo, failures, running     *prometheus.GaugeVec
 	nextDue, quarantine, held         *prometheus.GaugeVec
@@ -74,6 +75,7 @@ func New(b Build, now func() time.Time) *Metrics {
 	m.recsUnaccounted = m.gauge("records_unaccounted", "Records produced that reached none of the outcomes; must be 0.", "study", "source")
 
 	m.runs = m.counter("runs_total", "Finished runs.", "study", "source", "kind", "outcome")
+	m.noNews = m.counter("source_runs_without_news_total", "Successful runs that found nothing new, by this process.", "study", "source")
 	m.runSeconds = m.histogram("run_duration_seconds", "How long finished runs of this process took.",
 		[]float64{1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400}, "kind", "outcome")
 
@@ -155,6 +157,13 @@ func (m *Metrics) RunFinished(study, source, kind, outcome string, counts study.
 	}
 	m.count(study, source, kind, outcome, counts, 1)
 	m.runSeconds.WithLabelValues(among(kinds, kind), among(outcomes, outcome)).Observe(took.Seconds())
+}
+
+// NothingNew counts a successful run of a source that recorded no object.
+func (m *Metrics) NothingNew(study, source string) {
+	if m != nil {
+		m.noNews.WithLabelValues(study, source).Inc()
+	}
 }
 
 // ReleaseFinished counts a release that was published, or that failed.

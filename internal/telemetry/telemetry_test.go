@@ -111,6 +111,7 @@ func TestSeedThenCount(t *testing.T) {
 	m.RunFinished("amd", "drop", status.KindSync, status.Succeeded, balanced(), 20*time.Second)
 	m.RunFinished("amd", "drop", status.KindSync, "exploded", study.Counts{Read: 5, Mapped: 3, Produced: 1}, time.Second)
 	m.ReleaseFinished("amd", status.ReleasePublished)
+	m.NothingNew("amd", "drop")
 	want(t, scrape(t, Admin(m, reads, Health{ok, ok, func() bool { return false }})),
 		`longitude_build_info{go_version="`+runtime.Version()+`",revision="abc",version="1.2.3"} 1`,
 		`longitude_runs_total{kind="sync",outcome="succeeded",source="drop",study="amd"} 4`,
@@ -125,6 +126,7 @@ func TestSeedThenCount(t *testing.T) {
 		`longitude_run_duration_seconds_count{kind="sync",outcome="succeeded"} 1`,
 		`longitude_source_info{connector="sftp",schedule="*/15 * * * *",source="drop",study="amd"} 1`,
 		`longitude_source_age_seconds{source="drop",study="amd"} 3600`,
+		`longitude_source_runs_without_news_total{source="drop",study="amd"} 1`,
 		`longitude_source_consecutive_failures{source="drop",study="amd"} 2`,
 		`longitude_source_running{source="drop",study="amd"} 1`,
 		`longitude_quarantine_open{source="drop",study="amd"} 7`,
@@ -187,6 +189,7 @@ func TestNilMetricsCountNothing(t *testing.T) {
 	var m *Metrics
 	m.RunFinished("amd", "drop", status.KindSync, status.Succeeded, balanced(), 0)
 	m.ReleaseFinished("amd", status.ReleasePublished)
+	m.NothingNew("amd", "drop")
 }
 
 func TestConventions(t *testing.T) {
@@ -196,6 +199,7 @@ func TestConventions(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.RunFinished("amd", "drop", status.KindSync, status.Succeeded, balanced(), time.Second)
+	m.NothingNew("amd", "drop")
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)

@@ -99,6 +99,17 @@ func (s *Store) Quarantine(_ context.Context, f status.QuarantineFilter) ([]stat
 	}), s.Err
 }
 
+// Files implements status.Reads: one file that was refused, and one that was not.
+func (s *Store) Files(_ context.Context, f status.FileFilter) ([]status.File, error) {
+	files := []status.File{
+		{ID: 2, Source: "drop", Item: "0a0a0a0a0a0a", Size: 100, Outcome: "refused", Code: "drop.checksum_mismatch", Run: 2, Tries: 1},
+		{ID: 1, Source: "drop", Item: "0b0b0b0b0b0b", Size: 200, Outcome: "recorded", Batch: 1, Run: 1, Tries: 1},
+	}
+	return narrow(files, f.Page, func(x status.File) (int64, bool) {
+		return x.ID, is(f.Source, x.Source) && is(f.Outcome, x.Outcome)
+	}), s.Err
+}
+
 // Deviations implements status.Reads.
 func (s *Store) Deviations(_ context.Context, f status.DeviationFilter) ([]status.DeviationItem, error) {
 	return narrow(s.Departures, f.Page, func(d status.DeviationItem) (int64, bool) {
