@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"longitude/study"
 )
 
@@ -52,24 +50,10 @@ func (s *Store) Guarded(ctx context.Context) error {
 		return unguarded("database.app_rights", "the application's role could change what is recorded: it is a superuser, or has the rights of the owner",
 			"give the application a login of its own that is a member of longitude_app and nothing else")
 	}
-	rows, err := s.app.Query(ctx, `
-		SELECT t.tgrelid::regclass::text || '.' || t.tgname FROM pg_trigger t
-		JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE t.tgenabled = 'A' AND n.nspname = 'audit' AND p.proname IN ('refuse_change', 'refuse_deletion', 'refuse_erasure')`)
-	if err != nil {
-		return fault("look at the guards of the database", err)
+	if err := s.guardsAreWhole(ctx); err != nil {
+		return err
 	}
-	there, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fault("look at the guards of the database", err)
-	}
-	for _, guard := range guarded {
-		if !slices.Contains(there, guard) {
-			return unguarded("database.guard_missing", "the guard "+guard+" is missing or does not always fire",
-				"find out who removed it: what was recorded may have been changed since; run `longitude audit verify` from another deployment, then restore the database")
-		}
-	}
-	return nil
+	return s.functionsAreOurs(ctx)
 }
 
 // mighty is SQL: whether a role is a superuser or has the rights of an owner of the log.

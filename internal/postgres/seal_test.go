@@ -219,6 +219,13 @@ func TestRedaction(t *testing.T) {
 	}
 }
 
+const restoreNode = `DROP TRIGGER append_only ON audit.node; CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.node FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change(); ALTER TABLE audit.node ENABLE ALWAYS TRIGGER append_only`
+
+// bodyOf gives a trigger function its own source back.
+func bodyOf(name string) string {
+	return "CREATE OR REPLACE FUNCTION " + name + "() RETURNS trigger LANGUAGE plpgsql AS $$" + functions()[name] + "$$"
+}
+
 func TestGuarded(t *testing.T) {
 	s := open(t, amd())
 	if err := s.Guarded(t.Context()); err != nil {
@@ -228,6 +235,15 @@ func TestGuarded(t *testing.T) {
 		"database.guard_missing a":  {`ALTER TABLE audit.seal DISABLE TRIGGER append_only`, `ALTER TABLE audit.seal ENABLE ALWAYS TRIGGER append_only`},
 		"database.guard_missing b":  {`ALTER TABLE research.batch ENABLE TRIGGER append_only`, `ALTER TABLE research.batch ENABLE ALWAYS TRIGGER append_only`},
 		"database.guard_missing c":  {`ALTER TABLE audit.payload ENABLE REPLICA TRIGGER redact_only`, `ALTER TABLE audit.payload ENABLE ALWAYS TRIGGER redact_only`},
+		"database.guard_missing d":  {`DROP TRIGGER append_only ON audit.node; CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.node FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION audit.refuse_change(); ALTER TABLE audit.node ENABLE ALWAYS TRIGGER append_only`, restoreNode},
+		"database.guard_missing e":  {`DROP TRIGGER append_only ON audit.node; CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON audit.node FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change(); ALTER TABLE audit.node ENABLE ALWAYS TRIGGER append_only`, restoreNode},
+		"database.guard_missing f":  {`DROP TRIGGER append_only ON audit.node; CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.node FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_deletion(); ALTER TABLE audit.node ENABLE ALWAYS TRIGGER append_only`, restoreNode},
+		"database.guard_changed a":  {`CREATE OR REPLACE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`, bodyOf("audit.refuse_change")},
+		"database.guard_changed b":  {`CREATE OR REPLACE FUNCTION audit.refuse_deletion() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`, bodyOf("audit.refuse_deletion")},
+		"database.guard_changed c":  {`CREATE FUNCTION audit.redact(target text) RETURNS boolean LANGUAGE sql AS 'SELECT true'`, `DROP FUNCTION audit.redact(text)`},
+		"database.guard_foreign a":  {`CREATE TRIGGER quiet BEFORE INSERT ON audit.event FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`, `DROP TRIGGER quiet ON audit.event`},
+		"database.guard_foreign b":  {`CREATE RULE quiet AS ON INSERT TO audit.event DO INSTEAD NOTHING`, `DROP RULE quiet ON audit.event`},
+		"database.guard_foreign c":  {`ALTER TABLE audit.event ENABLE ROW LEVEL SECURITY`, `ALTER TABLE audit.event DISABLE ROW LEVEL SECURITY`},
 		"database.app_rights owner": {`ALTER TABLE audit.seal OWNER TO longitude_app`, `ALTER TABLE audit.seal OWNER TO CURRENT_USER`},
 	} {
 		c := as(t, s, "")
