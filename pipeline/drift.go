@@ -88,6 +88,18 @@ func (w *watch) shape() study.Shape {
 	return s
 }
 
+// known is the shape of the object with what it shows nothing of as it was.
+func (w *watch) known() study.Shape {
+	s := w.shape()
+	for i := range s.Columns {
+		was := slices.IndexFunc(w.accepted.Columns, func(c study.ColumnShape) bool { return c.Name == s.Columns[i].Name })
+		if s.Columns[i].Kind == "" && was >= 0 {
+			s.Columns[i].Kind = w.accepted.Columns[was].Kind
+		}
+	}
+	return s
+}
+
 // judge compares what was seen so far. The strictest policy that a change meets holds.
 func (w *watch) judge() error {
 	if w.again {
@@ -144,5 +156,5 @@ func (w *watch) record(ctx context.Context, r *reading) error {
 	if !w.sets {
 		return nil
 	}
-	return r.tx.RecordShape(ctx, w.source.Name, w.shape(), append(w.drifts, w.codes...))
+	return r.tx.RecordShape(ctx, w.source.Name, w.known(), append(w.drifts, w.codes...))
 }

@@ -36,10 +36,11 @@ func (m *memory) driftKinds() (out []string) {
 // Each kind of change does what its policy says, is told by name, and never
 // passes silently.
 func TestDriftPolicies(t *testing.T) {
-	first := file{"1.csv", header + someRow + "\n"}
+	enough := strings.Repeat(someRow+"\n", 3) // to say what values look like
+	first := file{"1.csv", header + enough}
 	more := file{"2.csv", strings.TrimSuffix(header, "\n") + ",EXTRA\n" + someRow + ",x\n"}
 	less := file{"2.csv", shortHead + shortRow}
-	typed := file{"2.csv", header + strings.Replace(someRow, ",40,,", ",forty,,", 1) + "\n"}
+	typed := file{"2.csv", header + strings.ReplaceAll(enough, ",40,,", ",forty,,")}
 	after := file{"3.csv", header + strings.Replace(someRow, ",40,", ",42,", 1) + "\n"}
 	for _, c := range []struct {
 		what          string
@@ -88,10 +89,25 @@ func TestDriftPolicies(t *testing.T) {
 // after the first rows at the latest.
 func TestDriftBehindTheFirstBatch(t *testing.T) {
 	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{TypeChange: study.QuarantineDrift}))
-	b.sync(file{"1.csv", header + someRow + "\n"})
+	b.sync(file{"1.csv", header + strings.Repeat(someRow+"\n", 3)})
 	text := strings.Repeat(someRow+"\n", 1500) + strings.Replace(someRow, ",40,,", ",forty,,", 1) + "\n"
 	if out := b.sync(file{"2.csv", header + text}); out.Aside != 1 || b.store.m.live() != 1 {
 		t.Errorf("%+v", out)
+	}
+}
+
+// A file of a row or two is of no other type, and takes nothing back of what is
+// known of the values: the next that differs is told.
+func TestTooFewValuesToBeOfAnotherType(t *testing.T) {
+	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{TypeChange: study.QuarantineDrift}))
+	row := someRow + "\n"
+	other := strings.Replace(row, ",40,,", ",forty,,", 1)
+	b.sync(file{"1.csv", header + strings.Repeat(row, 3)})
+	if out := b.sync(file{"2.csv", header + other + other}); out.Aside != 0 || out.Counts.Quarantined != 2 {
+		t.Errorf("two rows: %+v", out)
+	}
+	if out := b.sync(file{"3.csv", header + strings.Repeat(other, 3)}); out.Aside != 1 {
+		t.Errorf("three rows: %+v", out)
 	}
 }
 

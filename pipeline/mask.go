@@ -30,9 +30,11 @@ func newColumnMasks(s *study.Study, m *study.Mapping) columnMasks {
 	masks.hide(m.Participant, hiddenIdentifier)
 	masks.hide(m.Author, hiddenIdentifier)
 	masks.hide(m.Reason, hiddenText)
-	for _, p := range []study.Pick{m.Site, m.VisitDate, m.VisitDay, m.Planned, m.BaselineDate, m.Modified, m.Entered, m.Withdrawn} {
+	masks.hide(m.ChangeReason, hiddenText)
+	for _, p := range []study.Pick{m.Site, m.VisitRepeat, m.VisitDate, m.VisitDay, m.Planned, m.BaselineDate, m.Modified, m.Entered, m.Withdrawn, m.Status, m.StatusDate} {
 		masks.show(p)
 	}
+	masks.show(m.Deleted, m.DeletedValues...)
 	masks.show(m.Visit, visitCodes(s, m)...)
 	for i := range m.Forms {
 		f := &m.Forms[i]
@@ -41,6 +43,10 @@ func newColumnMasks(s *study.Study, m *study.Mapping) columnMasks {
 		form := &s.Forms[s.FormIndex(f.Form)]
 		for _, fed := range f.Fields {
 			field := &form.Fields[form.FieldIndex(fed.Field)]
+			if fed.Pick.Code != "" { // a row of a long table
+				masks.show(f.Pivot.Code, fed.Pick.Code)
+				fed.Pick.Column = f.Pivot.Value.Column
+			}
 			if hidden := hiddenField(field); hidden != "" {
 				masks.hide(fed.Pick, hidden)
 				continue

@@ -90,6 +90,7 @@ func (j *judging) judgeVisit(i int, records []filed) (waits string) {
 		if j.tied[i] {
 			j.raise(study.VisitAmbiguous, v, "", "actual "+j.on(v.Actual)+" fits no one visit best")
 		}
+		j.judgeBaseline(v)
 		return ""
 	}
 	switch v.Status {
@@ -106,9 +107,7 @@ func (j *judging) judgeVisit(i int, records []filed) (waits string) {
 				waits = study.VisitOutOfWindow
 			}
 		}
-		if v.Withheld {
-			j.raise(study.BaselineMissing, v, "", "actual "+j.on(v.Actual)+", no "+j.study.Visits[j.baseline].Name)
-		}
+		j.judgeBaseline(v)
 		if d := v.Declared; v.Type == j.baseline && d.Known() && (d.Last() < v.Actual.First() || d.First() > v.Actual.Last()) {
 			j.raise(study.BaselineDateMismatch, v, "", "declared "+j.on(d)+", actual "+j.on(v.Actual))
 		}
@@ -117,6 +116,13 @@ func (j *judging) judgeVisit(i int, records []filed) (waits string) {
 		}
 	}
 	return waits
+}
+
+// judgeBaseline raises baseline_missing for a visit that is withheld for want of it.
+func (j *judging) judgeBaseline(v *study.Visit) {
+	if v.Withheld {
+		j.raise(study.BaselineMissing, v, "", "actual "+j.on(v.Actual)+", no "+j.study.Visits[j.baseline].Name)
+	}
 }
 
 func misplaced(t study.Timing) bool { return t == study.Early || t == study.Late }

@@ -226,6 +226,27 @@ func TestFormsAreJudgedAfterTheGrace(t *testing.T) {
 	expectCodes(t, j, study.FormsMissing)
 }
 
+// So is a visit of no type, which may be later than the baseline as well as before it.
+func TestUnscheduledIsWithheldWithoutBaseline(t *testing.T) {
+	s, asOf := amd(), date(t, "2026-06-01")
+	patient(s)
+	unscheduled := []study.Record{row("u:0a1b/2026-03-01", imagingForm, partial(t, "2026-03-01"))}
+	h, j := settled(s, asOf, unscheduled)
+	if v := find(t, j.Visits, "u:0a1b/2026-03-01"); !v.Withheld || v.Status != study.Unscheduled || v.Timing != study.NoAnchor {
+		t.Errorf("%+v", v)
+	}
+	the(t, j, study.BaselineMissing, study.Open)
+	j = NewRules(s).Judge(h, seen(t, "baseline", "2026-01-01"), asOf)
+	if v := find(t, j.Visits, "u:0a1b/2026-03-01"); v.Withheld || v.Timing != study.NoWindow {
+		t.Errorf("once there is a baseline: %+v", v)
+	}
+	the(t, j, study.BaselineMissing, study.Resolved)
+	s.Relative = true
+	if _, j = settled(s, asOf, []study.Record{row("u:0a1b/7", imagingForm, study.ExactDate(7))}); find(t, j.Visits, "u:0a1b/7").Withheld {
+		t.Error("in a relative calendar the anchor is known without its visit")
+	}
+}
+
 func TestWithheldWithoutBaseline(t *testing.T) {
 	s := amd()
 	s.Visits = append([]study.VisitType{{Name: "screening", Day: -14, Before: 14, After: 10, HasWindow: true, Required: true}}, s.Visits...)

@@ -11,8 +11,12 @@ import (
 	"longitude/study"
 )
 
-// observedRows is how many rows of an object are looked at.
-const observedRows = 2000
+// observedRows is how many rows of an object are looked at, and typedValues how many
+// values of a column it takes to say what they look like.
+const (
+	observedRows = 2000
+	typedValues  = 3
+)
 
 // Observer finds out the shape of an object from its first rows. The zero value
 // takes every cell for a value.
@@ -20,6 +24,7 @@ type Observer struct {
 	rows    int
 	shape   study.Shape
 	seen    []kinds
+	values  []int // looked at, per column
 	unasked []string
 	missing map[string]map[string]bool // column → codes that are no value
 }
@@ -98,7 +103,7 @@ func (o *Observer) See(rows *Rows) (full bool) {
 
 func (o *Observer) begin(rows *Rows) {
 	o.shape.Columns = make([]study.ColumnShape, len(rows.Columns))
-	o.seen = make([]kinds, len(rows.Columns))
+	o.seen, o.values = make([]kinds, len(rows.Columns)), make([]int, len(rows.Columns))
 	for c, name := range rows.Columns {
 		o.shape.Columns[c].Name = norm.NFC.String(name)
 		if rows.Types == nil {
@@ -117,21 +122,25 @@ func (o *Observer) begin(rows *Rows) {
 }
 
 func (o *Observer) look(c int, cell []byte) {
-	if o.seen[c]&textKind != 0 {
+	if o.seen[c]&textKind != 0 && o.values[c] >= typedValues {
 		return
 	}
 	if codes := o.missing[o.shape.Columns[c].Name]; codes != nil && codes[string(norm.NFC.Bytes(cell))] {
 		return
 	}
-	o.seen[c] |= likeness(bytes.TrimSpace(cell))
+	if like := likeness(bytes.TrimSpace(cell)); like != 0 {
+		o.seen[c] |= like
+		o.values[c]++
+	}
 }
 
-// Shape is what was seen so far. Columns without a place in the rows come last,
+// Shape is what was seen so far: a column of which too few values were seen has no
+// kind, so that a file of a row or two is of no other type. Columns without a place in the rows come last,
 // and nothing is said of their values.
 func (o *Observer) Shape() study.Shape {
 	s := study.Shape{Dialect: o.shape.Dialect, Columns: slices.Clone(o.shape.Columns)}
 	for c := range s.Columns {
-		if s.Columns[c].Kind == "" {
+		if s.Columns[c].Kind == "" && o.values[c] >= typedValues {
 			s.Columns[c].Kind = o.seen[c].String()
 		}
 	}

@@ -42,8 +42,9 @@ P2,-2.5,",5",+2.E4,2026-01-02T03:04:05Z,2.1.26,2026-02,2/JANUARY/2026,8:30,x,, ,
 P3,,.,,2026-01-02 03:04,,,,,2026-01-01,,3,9
 `
 	want := "id:text n:number comma:text e:number iso:date uk:date month:date named:date time:text mixed:text none: late:number spaced:number"
+	header, rows, _ := strings.Cut(table, "\n")
 	for _, batch := range []int{1, 2, 100} {
-		s := shapeOf(t, Observer{}, table, batch)
+		s := shapeOf(t, Observer{}, header+"\n"+strings.Repeat(rows, typedValues), batch)
 		var got []string
 		for _, c := range s.Columns {
 			got = append(got, c.Name+":"+c.Kind)
@@ -69,8 +70,13 @@ func TestObserver(t *testing.T) {
 	if s := o.Shape(); s.Columns[0].Kind != "text" { // numbers and one date
 		t.Errorf("shape %+v", s)
 	}
-	declared := rows(1, "12")
-	declared.Columns, declared.Cells = []string{"A", "B", "C", "D"}, [][]byte{[]byte("12"), []byte("13"), []byte("14"), []byte("15")}
+	o = Observer{}
+	o.See(rows(typedValues-1, "1"))
+	if s := o.Shape(); s.Columns[0].Kind != "" {
+		t.Errorf("shape %+v of too few values", s)
+	}
+	declared := rows(typedValues, "12")
+	declared.Columns, declared.Cells = []string{"A", "B", "C", "D"}, slices.Repeat([][]byte{[]byte("12"), []byte("13"), []byte("14"), []byte("15")}, typedValues)
 	declared.Types, declared.Unasked = []string{"datetime", "", "boolean", "number"}, []string{"B", "extra"}
 	o = Observer{}
 	o.See(declared)
@@ -80,7 +86,7 @@ func TestObserver(t *testing.T) {
 	// What the mapping takes for missing is no value.
 	m, _ := NewMapper(testStudy(), testSource())
 	o = m.Observer()
-	va := rows(2, "44")
+	va := rows(typedValues+1, "44")
 	va.Columns, va.Cells[1] = []string{"VA"}, []byte("NA")
 	o.See(va)
 	if s := o.Shape(); s.Columns[0].Kind != "number" {

@@ -160,6 +160,7 @@ func (j *judging) untyped(v *study.Visit) study.Verdict {
 		d.Status, d.Timing = study.Unscheduled, study.NoWindow
 	default:
 		d.Status, d.Timing = study.Unscheduled, study.NoAnchor
+		d.Withheld = j.baseline >= 0 && j.holders[j.baseline] == vacant
 	}
 	return d
 }

@@ -127,7 +127,8 @@ func (h *house) waive(ctx context.Context, row int64, why decision.Why) (status.
 	return h.decide(ctx, study.Decision{Kind: study.Waive, Study: q.Study, Source: q.Source, Quarantine: row}, why)
 }
 
-// lock forbids changes to a study, a visit type of it, or one participant.
+// lock forbids changes to a study, a visit type of it, or one participant. Where
+// that is forbidden already it answers the lock that does.
 func (h *house) lock(ctx context.Context, studyName, visit, code string, why decision.Why) (status.DecisionItem, error) {
 	d := study.Decision{Kind: study.LockData, Study: studyName, Visit: visit}
 	if code != "" {
@@ -135,6 +136,13 @@ func (h *house) lock(ctx context.Context, studyName, visit, code string, why dec
 		if d.Participant, err = h.store.ParticipantByCode(ctx, studyName, code); err != nil {
 			return status.DecisionItem{}, err
 		}
+	}
+	if err := why.Check(); err != nil {
+		return status.DecisionItem{}, err
+	}
+	before, there, err := h.store.LockOn(ctx, d)
+	if err != nil || there {
+		return before, err
 	}
 	return h.decide(ctx, d, why)
 }

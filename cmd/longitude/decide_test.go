@@ -224,6 +224,9 @@ func TestLocks(t *testing.T) {
 		t.Errorf("lock list: %s", list)
 	}
 
+	if again := x.decided("lock", "visit", "baseline", "--actor", "grace")[0]; again.ID != lock.ID || again.By != "ada" {
+		t.Errorf("locked twice: %+v, and %+v", lock, again)
+	}
 	corrected := strings.Replace(acuityRow("P-1", "BL", "01/03/2026", "OD", "49"), "2026-03-02T", "2026-03-09T", 1)
 	x.drop("a.csv", smallHeader+person("P-1")+person("P-2")+corrected)
 	if got := x.sync(study.ExitRejections).Counts; got.Quarantined != 1 || got.Accepted != 0 || got.Unchanged != 6 {

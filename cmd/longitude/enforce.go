@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"longitude/internal/config"
 	"longitude/internal/postgres"
@@ -42,7 +43,9 @@ func (h *house) planned(before map[[2]string]postgres.Document) config.Plan {
 	if same(before, now) {
 		return nil
 	}
-	plan, _ := config.NewPlan(listed(before), now, h.a.configOptions())
+	opt := h.a.configOptions()
+	opt.Today = study.DateOf(h.now(), time.UTC)
+	plan, _ := config.NewPlan(listed(before), now, opt)
 	return plan
 }
 

@@ -144,6 +144,6 @@ func (t terminal) ObjectDone(source string, number int, c study.Counts) {
 func (t terminal) RunDone(string, string, string, int, study.Counts, time.Duration, error) {}
 
 func describe(c study.Counts) string {
-	return fmt.Sprintf("%d rows read, %d records: %d new, %d unchanged, %d held, %d quarantined",
-		c.Read, c.Produced, c.Accepted+c.Superseded, c.Unchanged, c.Held, c.Quarantined+c.RowsQuarantined)
+	return fmt.Sprintf("%d rows read, %d records: %d new, %d unchanged, %d superseded, %d held, %d quarantined",
+		c.Read, c.Produced, c.Accepted, c.Unchanged, c.Superseded, c.Held, c.Quarantined+c.RowsQuarantined)
 }

@@ -16,6 +16,7 @@ import (
 // Options says what the config may refer to. The program knows its connectors and
 // formats; a nil map or func leaves that part unchecked.
 type Options struct {
+	Today      study.Date // what takes effect by then changes what is recorded; 0 = nothing is past
 	Connectors map[string]ConnectorSpec
 	Formats    map[string]func(study.FormatSpec) map[string]string           // what is wrong with a spec, as key → message
 	CheckExpr  func(fields []string, expr string) (problem string)           // of a check within a form; "" = none

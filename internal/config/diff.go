@@ -38,13 +38,15 @@ func Gravest(changes []Change) Class {
 }
 
 // Compare lists what new says otherwise than old, in the order of new, then what
-// it no longer says. The order in which things are written is no change.
-func Compare(old, new *study.Study) []Change {
+// it no longer says. The order in which things are written is no change. An
+// amendment adds to the protocol only if it takes effect after today, and after
+// all others.
+func Compare(old, new *study.Study, today study.Date) []Change {
 	before, after := studyTraits(old), studyTraits(new)
 	changes := diff(before, after)
 	for i := range changes {
 		version, ok := strings.CutPrefix(changes[i].Path, "amendments[")
-		if version, whole := strings.CutSuffix(version, "]"); ok && whole && changes[i].Class == Additive && !newest(old, new, version) {
+		if version, whole := strings.CutSuffix(version, "]"); ok && whole && changes[i].Class == Additive && !newest(old, new, version, today) {
 			changes[i].Class = Destructive
 		}
 	}
@@ -52,10 +54,19 @@ func Compare(old, new *study.Study) []Change {
 }
 
 // newest reports whether a version of new takes effect after all of old, so that
-// no visit is judged by it that a version of old was meant for.
-func newest(old, new *study.Study, version string) bool {
+// and at every site after today, so that no visit is judged by it that another
+// version was meant for.
+func newest(old, new *study.Study, version string, today study.Date) bool {
 	i := slices.IndexFunc(new.Versions, func(v study.ProtocolVersion) bool { return v.Version == version })
-	return i >= 0 && !slices.ContainsFunc(old.Versions, func(v study.ProtocolVersion) bool {
+	if i < 0 || new.Versions[i].Effective <= today {
+		return false
+	}
+	for _, on := range new.Versions[i].Sites {
+		if on.Known() && on <= today {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(old.Versions, func(v study.ProtocolVersion) bool {
 		return v.Effective.Known() && v.Effective >= new.Versions[i].Effective
 	})
 }

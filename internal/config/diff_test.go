@@ -30,7 +30,7 @@ func TestNothingChangesWhereNothingChanged(t *testing.T) {
 		a, _ := Load(dir, options(nil))
 		b, _ := Load(dir, options(nil))
 		for i := range a.Studies {
-			if changes := Compare(a.Studies[i], b.Studies[i]); len(changes) > 0 {
+			if changes := Compare(a.Studies[i], b.Studies[i], 0); len(changes) > 0 {
 				t.Errorf("study %s: %v", a.Studies[i].Name, changes)
 			}
 		}
@@ -57,11 +57,11 @@ func TestEveryFieldIsCompared(t *testing.T) {
 	c := whole(t)
 	old, changed := c.Studies[0], whole(t).Studies[0]
 	mutate(t, "Study", reflect.ValueOf(changed).Elem(), func(path string) {
-		if len(Compare(old, changed)) == 0 {
+		if len(Compare(old, changed, 0)) == 0 {
 			t.Errorf("a change of %s is not seen", path)
 		}
 	})
-	if len(Compare(old, changed)) > 0 {
+	if len(Compare(old, changed, 0)) > 0 {
 		t.Error("the study was not put back as it was")
 	}
 	source, other := &c.Sources[0].Source, &whole(t).Sources[0].Source
@@ -227,7 +227,7 @@ func TestChangesInPlainWords(t *testing.T) {
 		{"connector:", "snapshot: complete\nconnector:", "destructive snapshot: what absence means: incremental becomes complete"},
 	} {
 		old, now := read(t, plain), read(t, strings.Replace(plain, test.from, test.to, 1))
-		changes := append(Compare(old.Studies[0], now.Studies[0]), CompareSources(&old.Sources[0].Source, &now.Sources[0].Source)...)
+		changes := append(Compare(old.Studies[0], now.Studies[0], 0), CompareSources(&old.Sources[0].Source, &now.Sources[0].Source)...)
 		var got []string
 		for _, c := range changes {
 			got = append(got, fmt.Sprintf("%s %s: %s", c.Class, c.Path, c.Text))
@@ -251,6 +251,27 @@ func read(t *testing.T, text string) *Config {
 }
 
 func documents(c *Config) []Document { return c.Documents(c.Studies[0].Name) }
+
+// An amendment that is in force already where it is new judges visits again that
+// another version has judged.
+func TestAmendmentInThePast(t *testing.T) {
+	old := read(t, plain)
+	for text, want := range map[string]map[string]Class{
+		`  - {version: "3", effective: 2026-09-01, visits: [{name: month_3, window: [-7, 7]}]}`: {
+			"2026-08-31": Additive, "2026-09-01": Destructive, "2026-09-02": Destructive},
+		`  - {version: "3", effective: 2026-09-01, sites: {b: 2026-08-01}, visits: [{name: month_3, window: [-7, 7]}]}`: {
+			"2026-07-31": Additive, "2026-08-01": Destructive},
+		`  - {version: "3", effective: 2026-09-01, sites: {b: never}, visits: [{name: month_3, window: [-7, 7]}]}`: {"2026-08-31": Additive},
+	} {
+		now := read(t, strings.Replace(plain, "forms:\n  vitals", text+"\nforms:\n  vitals", 1))
+		for day, class := range want {
+			today, _ := study.ParseDate(day)
+			if changes := Compare(old.Studies[0], now.Studies[0], today); len(changes) != 1 || changes[0].Class != class {
+				t.Errorf("%s on %s: %+v, want %s", text, day, changes, class)
+			}
+		}
+	}
+}
 
 func TestPlan(t *testing.T) {
 	old := documents(read(t, plain))
@@ -331,8 +352,8 @@ func FuzzCompare(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		s, source, findings := Read("study", body, Options{})
 		if s != nil {
-			Compare(base, s)
-			if changes := Compare(s, s); len(changes) > 0 && !Failed(findings) {
+			Compare(base, s, 0)
+			if changes := Compare(s, s, 0); len(changes) > 0 && !Failed(findings) {
 				t.Error(changes)
 			}
 		}

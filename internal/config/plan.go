@@ -36,7 +36,7 @@ func NewPlan(recorded, now []Document, opt Options) (Plan, []Finding) {
 			plan = append(plan, DocumentChange{d.Kind, d.Name, study.Digest{}, d.Digest, []Change{{d.Kind, d.Kind + " " + d.Name + " is new", Additive}}})
 			continue
 		}
-		change := DocumentChange{d.Kind, d.Name, recorded[i].Digest, d.Digest, compareNamed(d.Kind, d.Name, before, after)}
+		change := DocumentChange{d.Kind, d.Name, recorded[i].Digest, d.Digest, compareNamed(d.Kind, d.Name, before, after, opt.Today)}
 		if len(change.Changes) == 0 && change.Old != change.New {
 			change.Changes = []Change{{d.Kind, unseen(d.Kind), NoEffect}}
 		}
@@ -71,10 +71,10 @@ func gone(d Document) Change {
 }
 
 // compareNamed compares one document. What cannot be read is not taken for equal.
-func compareNamed(kind, name string, before, after *Config) []Change {
+func compareNamed(kind, name string, before, after *Config, today study.Date) []Change {
 	if kind == "study" {
 		if old, now := before.named(name), after.named(name); old != nil && now != nil {
-			return Compare(old, now)
+			return Compare(old, now, today)
 		}
 	} else if old, now := before.sourceNamed(name), after.sourceNamed(name); old != nil && now != nil {
 		return CompareSources(old, now)

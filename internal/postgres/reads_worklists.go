@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"longitude/internal/status"
+	"longitude/study"
 )
 
 const quarantined = `
@@ -119,6 +120,18 @@ func (s *Store) Decisions(ctx context.Context, f status.DecisionFilter) ([]statu
 	n.equal("d.kind", f.Kind)
 	rest := n.page("d.decision_id", f.Page)
 	return collect(ctx, s, "list the decisions", readDecision, decided+rest, n.args...)
+}
+
+// LockOn answers the lock in force on just what d would lock.
+func (s *Store) LockOn(ctx context.Context, d study.Decision) (lock status.DecisionItem, there bool, err error) {
+	locks, err := collect(ctx, s, "look for a lock", readDecision, decided+`
+		WHERE d.kind = 'lock' AND s.name = $1 AND d.visit = $2 AND coalesce(d.participant_id, 0) = $3
+		  AND NOT EXISTS (SELECT 1 FROM research.decision u WHERE u.kind = 'unlock' AND u.lifts = d.decision_id)
+		ORDER BY d.decision_id LIMIT 1`, d.Study, d.Visit, d.Participant)
+	if err != nil || len(locks) == 0 {
+		return lock, false, err
+	}
+	return locks[0], true, nil
 }
 
 func readDecision(row pgx.CollectableRow) (d status.DecisionItem, err error) {
