@@ -237,8 +237,11 @@ func (r *Recipient) Survey(batches []*study.Batch) error {
 			}
 		}
 		for i, p := range b.Participants {
-			if i == 0 || p != b.Participants[i-1] {
-				r.old[p] = r.old[p] // met, if not before
+			if i > 0 && p == b.Participants[i-1] {
+				continue
+			}
+			if _, met := r.old[p]; !met {
+				r.old[p] = false
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package deid
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -246,5 +247,43 @@ func TestTimeOfDay(t *testing.T) {
 	}
 	if c, _ := out.column("seen_at"); c.Kind != study.DateKind {
 		t.Error("the instant leaves with its time")
+	}
+}
+
+// The same participant has the same ids and the same shift on every machine: they
+// are recorded here.
+func TestReleasedIdsAreTheSameEverywhere(t *testing.T) {
+	r := testRecipient(t, study.DeidPolicy{Dates: "shift"}, "main")
+	for code, want := range map[string]string{
+		"AMD-1": "P23YFK8YWEYGXRKTQSXFJ VHWJ788M50ZCAA96SVGN11995D 208",
+		"AMD-2": "PFAKEJQM7GC7YKGWWS2Y3 VY4006CZVCB9HZECKNCRQ7EMYE 41",
+	} {
+		got := fmt.Sprint(r.Participant(code), " ", r.other('V', code+"/1"), " ", int(r.shift(code)))
+		if got != want {
+			t.Errorf("%s leaves as %q, want %q", code, got, want)
+		}
+	}
+}
+
+// A million participants of two recipients and two studies share no id.
+func TestNoIdIsShared(t *testing.T) {
+	other := testStudy()
+	other.Name = "other-study"
+	elsewhere, err := NewRecipient(other, "main", testKeys("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const people = 1_000_000
+	views := []*Recipient{testRecipient(t, study.DeidPolicy{}, "main"), testRecipient(t, study.DeidPolicy{}, "second"), elsewhere}
+	ids := make([]uint64, 0, people)
+	for i := range people {
+		sum := views[i%3].ids.of("participant", fmt.Sprint("AMD-", i/3)) // what Participant prints
+		ids = append(ids, binary.BigEndian.Uint64(sum[:]))
+	}
+	slices.Sort(ids)
+	for i := 1; i < len(ids); i++ {
+		if ids[i] == ids[i-1] {
+			t.Fatal("two ids begin with the same 64 bits")
+		}
 	}
 }
