@@ -76,6 +76,7 @@ CREATE TABLE audit.vault_request (
   asked        text[] NOT NULL CHECK (cardinality(asked) BETWEEN 1 AND 100),
   participants bigint[] NOT NULL,             -- whom they stand for, in order
   break_glass  boolean NOT NULL,
+  reason_sha256 text NOT NULL,                -- of the sealed reason
   requested_at timestamptz NOT NULL,
   expires_at   timestamptz NOT NULL
 );

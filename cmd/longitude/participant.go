@@ -17,7 +17,8 @@ import (
 
 func (a *app) participantCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "participant", Short: "What is known of one participant"}
-	cmd.AddCommand(a.participantListCommand(), a.timelineCommand(), a.recalculateCommand())
+	cmd.AddCommand(a.participantListCommand(), a.timelineCommand(), a.recalculateCommand(),
+		a.linkCommand(), a.unlinkCommand(), a.withdrawCommand())
 	return cmd
 }
 

@@ -75,3 +75,14 @@ func (s *Store) SamePerson(ctx context.Context, participants []int64) ([]int64, 
 		WITH first AS (SELECT coalesce(l.same_as, p.id) AS id FROM unnest($1::bigint[]) p (id) LEFT JOIN research.participant_link l ON l.participant_id = p.id)
 		SELECT id FROM first UNION SELECT l.participant_id FROM research.participant_link l JOIN first ON l.same_as = first.id ORDER BY 1`, participants)
 }
+
+// CodesOf lists number and code of all participants of a study.
+func (s *Store) CodesOf(ctx context.Context, studyName string) ([]study.Participant, error) {
+	reg, err := s.shown(studyName)
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, s, "list the participants", func(row pgx.CollectableRow) (p study.Participant, err error) {
+		return p, row.Scan(&p.ID, &p.Code)
+	}, `SELECT participant_id, code FROM research.participant WHERE study_id = $1 ORDER BY participant_id`, reg.id)
+}

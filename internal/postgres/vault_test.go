@@ -89,7 +89,10 @@ func TestOnlyTheVaultReadsTheVault(t *testing.T) {
 	s := open(t, amd())
 	for _, table := range vaultTables(t, s) {
 		for role, may := range map[string]bool{"longitude_vault": true, "longitude_app": false, "longitude_release": false} {
-			for _, column := range []string{"*", "1"} {
+			for _, column := range []string{"*", "box"} {
+				if column == "box" && table == "vault.erased" {
+					continue
+				}
 				_, err := as(t, s, role).Exec(t.Context(), "SELECT "+column+" FROM "+table)
 				if may && err != nil || !may && !refused(err) {
 					t.Errorf("%s reads %s of %s: %v", role, column, table, err)
