@@ -65,7 +65,8 @@ func (a *app) auditExportCommand() *cobra.Command {
 		Use: "export", Short: "Write a certified copy of a study's events, for people and with proofs", Args: cobra.NoArgs,
 		Long: `Writes the events of a study, and those of no study, as a page, a table and the exact
 bytes, with the signed checkpoint, a proof of each event, and a signed list of all
-files. ` + "`longitude audit check`" + ` checks the folder offline. That it was made is an event.`,
+files; with the signatures of that study and of none, as people read them, and the lists
+of the reviews that are closed. ` + "`longitude audit check`" + ` checks the folder offline. That it was made is an event.`,
 		Example: "  longitude audit export --from 2026-01-01 --to 2026-04-01 --into copy",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f := postgres.AuditFilter{General: true}
@@ -114,6 +115,12 @@ func (a *app) export(ctx context.Context, h *house, f postgres.AuditFilter, dir 
 		}
 		return out.Add(e, p)
 	})
+	if err == nil {
+		err = h.attachSignatures(ctx, out, f)
+	}
+	if err == nil {
+		err = h.attachReviews(ctx, out)
+	}
 	digest, n, closed := out.Close()
 	if err = errors.Join(err, closed); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,12 +94,10 @@ func (a *app) printReview(ctx context.Context, h *house, r *audit.Review, limit 
 		rows = append(rows, []string{string(item.Concern), "", strconv.FormatInt(e.ID, 10), e.At, e.Actor, string(e.Action) + " " + e.Object, audit.Why[item.Concern], e.Reason})
 	}
 	if r.Signature != 0 {
-		all, err := h.store.Signatures(ctx, postgres.SignatureFilter{ID: r.Signature})
-		if err != nil {
+		var err error
+		if shown.ClosedBy, err = h.closedBy(ctx, r); err != nil {
 			return err
 		}
-		g := asShown(&all[0])
-		shown.ClosedBy = g.Rendered + ", " + validity(g.Valid && g.Statement.RecordSHA256 == shown.Digest)
 	}
 	a.progress("review %d · events %d to %d of the log · %s · opened by %s at %s · sha256 %s…", r.ID, r.Since, r.Until-1, plural(len(r.Items), "item"),
 		r.OpenedBy, when(&r.OpenedAt), shown.Digest[:16])
@@ -217,4 +216,43 @@ func (a *app) reviewCloseCommand() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&said, "disposition", nil, "CONCERN=DISPOSITION, one of: "+strings.Join(audit.Dispositions, ", "))
 	return cmd
+}
+
+// attachReviews adds the lists of the closed reviews to a certified copy, each with
+// who closed it.
+func (h *house) attachReviews(ctx context.Context, out *audit.Export) error {
+	ids, err := h.store.Reviews(ctx)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	var lines []any
+	for _, id := range slices.Backward(ids) {
+		r, err := h.store.Review(ctx, id)
+		if err != nil {
+			return err
+		}
+		if r.Signature == 0 {
+			continue
+		}
+		closed, err := h.closedBy(ctx, r)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, r)
+		for _, item := range r.Items {
+			rows = append(rows, append(numbers(r.ID, item.Index, item.Event), string(item.Concern), audit.Why[item.Concern], r.Dispositions[item.Concern], closed))
+		}
+	}
+	return out.Attach("reviews", "Reviews of the log", []string{"review", "index", "event", "concern", "why", "disposition", "closed by"}, rows, lines)
+}
+
+// closedBy renders the signature that closed a review, and whether it is over it.
+func (h *house) closedBy(ctx context.Context, r *audit.Review) (string, error) {
+	all, err := h.store.Signatures(ctx, postgres.SignatureFilter{ID: r.Signature})
+	if err != nil {
+		return "", err
+	}
+	g := asShown(&all[0])
+	return g.Rendered + ", " + validity(g.Valid && g.Statement.RecordSHA256 == r.Digest().String()), nil
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -47,6 +48,24 @@ func TestAuditReview(t *testing.T) {
 	x.answer(study.ExitOK, &events, "audit", "show", "--action", "audit.reviewed")
 	if len(events) != 1 || events[0].Event.Actor != "vera" || events[0].Event.After != r.Digest {
 		t.Errorf("events: %+v", events)
+	}
+	// A copy to take away shows both: who signed what, and what the review was about.
+	x.run(study.ExitOK, "audit", "export", "--into", x.path("copy"))
+	x.run(study.ExitOK, "audit", "check", x.path("copy"), "--policy", x.path("data/policy/audit.tlog-policy"))
+	for file, words := range map[string][]string{
+		"index.html":        {"<h2>Signatures</h2>", "Dr vera", " UTC (", "review", "<h2>Reviews of the log</h2>", "a deviation was explained"},
+		"signatures.csv":    {"Dr ada", "approval", "I have reviewed the audit log"},
+		"signatures.ndjson": {"application/vnd.longitude.signature"},
+		"reviews.csv":       {"explanation", "as_expected", "Dr vera (vera)"},
+		"reviews.ndjson":    {"Europe/Zurich"},
+	} {
+		text, err := os.ReadFile(x.path("copy/" + file))
+		x.must(err)
+		for _, word := range words {
+			if !strings.Contains(string(text), word) {
+				t.Errorf("%s does not show %q", file, word)
+			}
+		}
 	}
 	if rows := x.table(study.ExitOK, "audit", "review", "list"); len(rows) != 2 || rows[1][6] != "closed" {
 		t.Errorf("listed: %v", rows)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"longitude/internal/audit"
 	"longitude/internal/people"
 	"longitude/internal/postgres"
 	"longitude/study"
@@ -233,4 +234,27 @@ func (a *app) signatureVerifyCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// attachSignatures adds the signatures of a study, and of none, to a certified copy: as
+// people read them, and as the exact bytes that were signed.
+func (h *house) attachSignatures(ctx context.Context, out *audit.Export, f postgres.AuditFilter) error {
+	all, err := h.store.Signatures(ctx, postgres.SignatureFilter{})
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	var lines []any
+	for i := range all {
+		g := asShown(&all[i])
+		st := g.Statement
+		at, err := st.Signed()
+		if err == nil && (!f.Since.IsZero() && at.Before(f.Since) || !f.Until.IsZero() && !at.Before(f.Until)) || st.Study != "" && st.Study != f.Study {
+			continue
+		}
+		rows = append(rows, []string{strconv.FormatInt(g.ID, 10), st.PrintedName, st.Signer, st.Times(), string(st.Meaning), st.RecordType + " " + st.RecordID, st.RecordVersion,
+			st.RecordSHA256, st.Text, validity(g.Valid)})
+		lines = append(lines, all[i].Signature.Envelope(st.Fingerprint))
+	}
+	return out.Attach("signatures", "Signatures", []string{"signature", "printed name", "id", "signed at", "meaning", "record", "version", "sha256", "statement", "state"}, rows, lines)
 }

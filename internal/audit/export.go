@@ -51,6 +51,7 @@ type Export struct {
 	table  *summed
 	cells  *csv.Writer
 	page   *summed
+	lists  bytes.Buffer // of the page, behind the events
 	sums   []string
 	count  int64
 }
@@ -111,14 +112,39 @@ func (e *Export) Add(entry Entry, p Proof) error {
 	if err := errors.Join(e.put(proofName(entry.Event.ID), p.Marshal()), pageRow.Execute(e.page, cells)); err != nil {
 		return err
 	}
-	for i, c := range cells { // a spreadsheet must not take an event for a formula
+	harmless(cells)
+	_, err := e.events.Write(append(slices.Clone(entry.Leaf), '\n'))
+	e.count++
+	return errors.Join(err, e.cells.Write(cells))
+}
+
+// harmless keeps a spreadsheet from taking a cell for a formula.
+func harmless(cells []string) {
+	for i, c := range cells {
 		if c != "" && strings.ContainsRune("=+-@\t\r", rune(c[0])) {
 			cells[i] = "'" + c
 		}
 	}
-	_, err := e.events.Write(append(slices.Clone(entry.Leaf), '\n'))
-	e.count++
-	return errors.Join(err, e.cells.Write(cells))
+}
+
+// Attach adds a list that belongs to the events, as signatures or the list of a
+// review: name.csv and name.ndjson, and a table on the page.
+func (e *Export) Attach(name, title string, header []string, rows [][]string, lines []any) error {
+	var table, exact bytes.Buffer
+	cells := csv.NewWriter(&table)
+	err := errors.Join(cells.Write(header), pageList.Execute(&e.lists, map[string]any{"Title": title, "Columns": header, "Rows": rows}))
+	for _, row := range rows {
+		row = slices.Clone(row)
+		harmless(row)
+		err = errors.Join(err, cells.Write(row))
+	}
+	cells.Flush()
+	enc := json.NewEncoder(&exact)
+	enc.SetEscapeHTML(false)
+	for _, line := range lines {
+		err = errors.Join(err, enc.Encode(line))
+	}
+	return errors.Join(err, cells.Error(), e.put(name+".csv", table.Bytes()), e.put(name+".ndjson", exact.Bytes()))
 }
 
 func proofName(event int64) string { return "proofs/" + strconv.FormatInt(event, 10) + ".tlog-proof" }
@@ -136,7 +162,7 @@ func (e *Export) put(name string, content []byte) error {
 // many events the copy has.
 func (e *Export) Close() (study.Digest, int64, error) {
 	e.cells.Flush()
-	err := errors.Join(e.cells.Error(), pageFoot.Execute(e.page, e.count))
+	err := errors.Join(e.cells.Error(), pageFoot.Execute(e.page, map[string]any{"Count": e.count, "Lists": template.HTML(e.lists.String())})) //nolint:gosec // made by pageList, which escapes
 	for _, f := range []*summed{e.events, e.table, e.page} {
 		err = errors.Join(err, f.buf.Flush(), f.file.Close())
 		e.sums = append(e.sums, hex.EncodeToString(f.hash.Sum(nil))+"  "+f.name)
@@ -314,4 +340,9 @@ var pageHead = template.Must(template.New("head").Parse(`<!doctype html><html la
 
 var pageRow = template.Must(template.New("row").Parse("<tr>{{range .}}<td>{{.}}</td>{{end}}</tr>\n"))
 
-var pageFoot = template.Must(template.New("foot").Parse("</tbody></table><p>{{.}} events.</p></html>\n"))
+var pageFoot = template.Must(template.New("foot").Parse("</tbody></table><p>{{.Count}} events.</p>{{.Lists}}</html>\n"))
+
+var pageList = template.Must(template.New("list").Parse(`<h2>{{.Title}}</h2><table><thead><tr>{{range .Columns}}<th>{{.}}</th>{{end}}</tr></thead><tbody>
+{{range .Rows}}<tr>{{range .}}<td>{{.}}</td>{{end}}</tr>
+{{end}}</tbody></table>
+`))

@@ -209,6 +209,9 @@ func (st Statement) String() string {
 // Prefix is the beginning of the digest of what was signed, to compare by eye.
 func (st Statement) Prefix() string { return st.RecordSHA256[:min(16, len(st.RecordSHA256))] + "…" }
 
+// Signed is when it was signed.
+func (st Statement) Signed() (time.Time, error) { return time.Parse(timeLayout, st.SignedAt) }
+
 // Times is when it was signed: UTC and the signer's own time.
 func (st Statement) Times() string {
 	at, err := time.Parse(timeLayout, st.SignedAt)
