@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"longitude/deid"
 	"longitude/internal/audit"
 	"longitude/internal/keys"
 	"longitude/internal/postgres"
@@ -118,7 +120,7 @@ func (a *app) keysRotateCommand() *cobra.Command {
 		Long: `  kek     wraps all keys again: under a new KEK where it is a file, under the present
           version where it is in Cloud KMS. Nothing else changes.
   vault   a new version of a study's root key: what is sealed from now on is sealed
-          under it. With --finish also what the vault holds already.
+          under it. With --finish what the vault holds already, but for notes to decisions.
   sign    a new key that signs a study's releases; the old ones stay in its policy.
   audit   a new key that signs the audit log, of which the old one signs the first
           checkpoint too. Restart the service afterwards.
@@ -215,4 +217,19 @@ func (h *house) rewrap(ctx context.Context, actor, from string) error {
 		return err
 	}
 	return h.store.Audit(ctx, audit.KeyRewrapped, actor, "", "key/kek", audit.OK, map[string]any{"keys": n})
+}
+
+// reseal seals what the vault holds of a study again, under its newest key.
+func (h *house) reseal(ctx context.Context, s *study.Study, actor string) error {
+	newest, err := h.ring.Newest(s.Name)
+	if err != nil {
+		return err
+	}
+	again, err := deid.NewResealer(h.ring, s.Name, rand.Reader)
+	if err != nil {
+		return err
+	}
+	n, err := h.store.Reseal(ctx, s.Name, newest, again, actor)
+	h.a.progress("%s: %d values sealed again", s.Name, n)
+	return err
 }

@@ -74,7 +74,7 @@ func (s *Store) Series(ctx context.Context, studyName string) (Series, error) {
 	last := all[len(all)-1]
 	if last.State == SeriesRevoked {
 		return last, &study.Error{Code: "series.revoked", Op: "the release series " + last.Name + " of study " + studyName + " was revoked", Exit: study.ExitBlocked,
-			Hint: "open another: `longitude series open NAME --study " + studyName + " --new-keys`"}
+			Hint: "open another with `longitude series open NAME --new-keys`"}
 	}
 	return last, nil
 }
