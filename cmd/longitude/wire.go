@@ -77,6 +77,7 @@ func (a *app) open(ctx context.Context, n need) (*house, error) {
 		h.close()
 		return nil, err
 	}
+	h.tells(ctx)
 	return h, nil
 }
 
