@@ -162,7 +162,7 @@ func (e *Export) put(name string, content []byte) error {
 // many events the copy has.
 func (e *Export) Close() (study.Digest, int64, error) {
 	e.cells.Flush()
-	err := errors.Join(e.cells.Error(), pageFoot.Execute(e.page, map[string]any{"Count": e.count, "Lists": template.HTML(e.lists.String())})) //nolint:gosec // made by pageList, which escapes
+	err := errors.Join(e.cells.Error(), pageFoot.Execute(e.page, map[string]any{"Count": e.count, "Lists": template.HTML(e.lists.String())}))
 	for _, f := range []*summed{e.events, e.table, e.page} {
 		err = errors.Join(err, f.buf.Flush(), f.file.Close())
 		e.sums = append(e.sums, hex.EncodeToString(f.hash.Sum(nil))+"  "+f.name)

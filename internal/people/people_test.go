@@ -197,7 +197,7 @@ func TestKeyFile(t *testing.T) {
 			}
 		}
 	}
-	if j, err := json.Marshal(key); err != nil || string(j) != "{}" {
+	if j, err := json.Marshal([]any{key}); err != nil || string(j) != "[{}]" {
 		t.Errorf("as JSON: %s", j)
 	}
 	// Each part that is changed, or taken from another's file, is found.

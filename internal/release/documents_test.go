@@ -207,7 +207,7 @@ func TestChangelogAgainstTheReleaseBefore(t *testing.T) {
 	if nowWas(100, 80) != "100 (80)" || nowWas(30, 5) != "30 (<11)" || nowWas(7, 7) != "<11 (as before)" {
 		t.Error("counts are shown wrongly")
 	}
-	var e dsse
+	var e signedFile
 	var st statement
 	if err := json.Unmarshal(second.read(t, envelopeName), &e); err != nil {
 		t.Fatal(err)

@@ -4,10 +4,10 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
-	"strconv"
 	"time"
 
 	"longitude/deid"
+	"longitude/internal/dsse"
 	"longitude/study"
 )
 
@@ -23,8 +23,8 @@ const (
 	maxSubjects = 300
 )
 
-// dsse is the envelope as it lies in release.dsse.json.
-type dsse struct {
+// signedFile is the envelope as it lies in release.dsse.json.
+type signedFile struct {
 	PayloadType string      `json:"payloadType"`
 	Payload     string      `json:"payload"`
 	Signatures  []signature `json:"signatures"`
@@ -69,12 +69,6 @@ type previousEnvelope struct {
 	SHA256  string `json:"dsse_sha256"`
 }
 
-// preAuth is DSSE's pre-authentication encoding: what is signed.
-func preAuth(kind string, payload []byte) []byte {
-	b := []byte("DSSEv1 " + strconv.Itoa(len(kind)) + " " + kind + " " + strconv.Itoa(len(payload)) + " ")
-	return append(b, payload...)
-}
-
 // Envelope states and signs that docs and parts are the release. It is written
 // last and is the only file that carries a time. prevEnvelope is the digest of
 // the envelope of the release before, zero for the first.
@@ -107,10 +101,10 @@ func Envelope(p Plan, docs, parts []deid.Artifact, prevEnvelope study.Digest, si
 	if err != nil {
 		return deid.Artifact{}, err
 	}
-	content, err := encodeJSON(dsse{
+	content, err := encodeJSON(signedFile{
 		PayloadType: payloadType,
 		Payload:     base64.StdEncoding.EncodeToString(payload),
-		Signatures:  []signature{{keyID, base64.StdEncoding.EncodeToString(ed25519.Sign(signer, preAuth(payloadType, payload)))}},
+		Signatures:  []signature{{keyID, base64.StdEncoding.EncodeToString(dsse.Sign(payloadType, payload, signer))}},
 	})
 	if err != nil {
 		return deid.Artifact{}, err

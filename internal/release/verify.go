@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"longitude/internal/columnar"
+	"longitude/internal/dsse"
 	"longitude/study"
 )
 
@@ -165,7 +166,7 @@ func (v *verifier) document(name string) ([]byte, bool) {
 // bytes that were signed.
 func (v *verifier) checkEnvelope(policy Policy, keys []ed25519.PublicKey) statement {
 	var st statement
-	var envelope dsse
+	var envelope signedFile
 	content, there := v.document(envelopeName)
 	if !there {
 		return st
@@ -184,7 +185,7 @@ func (v *verifier) checkEnvelope(policy Policy, keys []ed25519.PublicKey) statem
 	for i, key := range keys { // the key id of a signature is a hint at most, so every key is tried
 		signed := slices.ContainsFunc(envelope.Signatures, func(s signature) bool {
 			sig, ok := decodeBase64(s.Sig)
-			return ok && ed25519.Verify(key, preAuth(envelope.PayloadType, payload), sig)
+			return ok && dsse.Verify(envelope.PayloadType, payload, sig, key)
 		})
 		if signed {
 			v.report.SignedBy = append(v.report.SignedBy, policy.Keys[i].ID)

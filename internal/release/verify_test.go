@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"longitude/deid"
+	"longitude/internal/dsse"
 	"longitude/study"
 )
 
@@ -134,7 +135,7 @@ func (b *bundle) resum(t *testing.T) {
 func (b *bundle) resign(t *testing.T, key ed25519.PrivateKey, change func(*statement)) {
 	t.Helper()
 	b.resum(t)
-	var e dsse
+	var e signedFile
 	var st statement
 	if err := json.Unmarshal(b.read(t, envelopeName), &e); err != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func (b *bundle) resign(t *testing.T, key ed25519.PrivateKey, change func(*state
 		t.Fatal(err)
 	}
 	e.Payload = base64.StdEncoding.EncodeToString(payload)
-	e.Signatures = []signature{{"k1", base64.StdEncoding.EncodeToString(ed25519.Sign(key, preAuth(payloadType, payload)))}}
+	e.Signatures = []signature{{"k1", base64.StdEncoding.EncodeToString(dsse.Sign(payloadType, payload, key))}}
 	content, err := json.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
@@ -166,9 +167,9 @@ func (b *bundle) resign(t *testing.T, key ed25519.PrivateKey, change func(*state
 	b.write(t, envelopeName, content)
 }
 
-func (b *bundle) editEnvelope(t *testing.T, change func(*dsse)) {
+func (b *bundle) editEnvelope(t *testing.T, change func(*signedFile)) {
 	t.Helper()
-	var e dsse
+	var e signedFile
 	if err := json.Unmarshal(b.read(t, envelopeName), &e); err != nil {
 		t.Fatal(err)
 	}
@@ -245,8 +246,8 @@ func mutations() []mutation {
 			}
 		}, "verify.irregular"},
 		{"signed by a stranger", func(t *testing.T, b *bundle) { b.resign(t, stranger, nil) }, "verify.signature"},
-		{"signature taken out", func(t *testing.T, b *bundle) { b.editEnvelope(t, func(e *dsse) { e.Signatures = nil }) }, "verify.signature"},
-		{"payload type changed", func(t *testing.T, b *bundle) { b.editEnvelope(t, func(e *dsse) { e.PayloadType = "text/plain" }) }, "verify.type"},
+		{"signature taken out", func(t *testing.T, b *bundle) { b.editEnvelope(t, func(e *signedFile) { e.Signatures = nil }) }, "verify.signature"},
+		{"payload type changed", func(t *testing.T, b *bundle) { b.editEnvelope(t, func(e *signedFile) { e.PayloadType = "text/plain" }) }, "verify.type"},
 		{"envelope is no JSON", func(t *testing.T, b *bundle) { b.write(t, envelopeName, []byte("-----BEGIN")) }, "verify.malformed"},
 		{"envelope of another release", func(t *testing.T, b *bundle) {
 			other := build(t, trial(), plan(2), nil, study.Digest{}, someone(99))
@@ -401,7 +402,7 @@ func TestPolicies(t *testing.T) {
 		}
 	}
 	// The same signature twice is one signature.
-	b.editEnvelope(t, func(e *dsse) { e.Signatures = append(e.Signatures, signature{"k2", e.Signatures[0].Sig}) })
+	b.editEnvelope(t, func(e *signedFile) { e.Signatures = append(e.Signatures, signature{"k2", e.Signatures[0].Sig}) })
 	if r, _ := Verify(b.dir, two); r.Sound() {
 		t.Error("one signature passed for two")
 	}
@@ -479,7 +480,7 @@ func TestLargeRelease(t *testing.T) {
 
 // TestPreAuth is the test vector of the DSSE protocol.
 func TestPreAuth(t *testing.T) {
-	if got := string(preAuth("http://example.com/HelloWorld", []byte("hello world"))); got != "DSSEv1 29 http://example.com/HelloWorld 11 hello world" {
+	if got := string(dsse.PreAuth("http://example.com/HelloWorld", []byte("hello world"))); got != "DSSEv1 29 http://example.com/HelloWorld 11 hello world" {
 		t.Errorf("got %q", got)
 	}
 }
