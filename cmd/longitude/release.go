@@ -131,7 +131,7 @@ func (h *house) releaser(ctx context.Context, s *study.Study) (*pipeline.Release
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline.Releaser{Study: s, Policy: policy(in), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
+	return &pipeline.Releaser{Study: s, Policy: mapped(policy(in), h.sourcesOf(s)), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
 		Book:   func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(s, in.Name, plan) },
 		Format: &columnar.Format{}, Sinks: targets, Observer: h.observer, Log: h.a.log, Now: h.now, TempDir: h.temp(),
 		Progress: func(stage string, done, total int) {
@@ -188,7 +188,7 @@ type book struct {
 }
 
 func (h *house) book(s *study.Study, series string, plan study.ReleasePlan) (*book, error) {
-	p := release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}}
+	p := release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}, Sources: h.sourcesOf(s)}
 	for mapping, digest := range plan.Mappings {
 		p.Digests["mapping:"+mapping] = digest
 	}

@@ -215,9 +215,9 @@ func (s *Snapshot) Records(ctx context.Context, participants []int64) ([][]study
 func (s *Store) Published(ctx context.Context, plan study.ReleasePlan, p study.Publication, actor string) error {
 	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
-			INSERT INTO research.release_publication (release_id, sink, location, envelope_digest, claim, tables, rows, bytes)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-			plan.ID, p.Sink, p.Location, p.Envelope[:], p.Claim, p.Tables, p.Rows, p.Bytes)
+			INSERT INTO research.release_publication (release_id, sink, location, envelope_digest, claim, tables, rows, bytes, sizes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, '[]'::jsonb)) ON CONFLICT DO NOTHING`,
+			plan.ID, p.Sink, p.Location, p.Envelope[:], p.Claim, p.Tables, p.Rows, p.Bytes, p.Sizes)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
