@@ -36,9 +36,12 @@ type File struct {
 	Name     string
 	Size     int64
 	Modified time.Time
+	Revision string // where the place numbers what it holds under a name; else ""
 }
 
-func (f File) same(g File) bool { return f.Size == g.Size && f.Modified.Equal(g.Modified) }
+func (f File) same(g File) bool {
+	return f.Size == g.Size && f.Modified.Equal(g.Modified) && f.Revision == g.Revision
+}
 
 // Drop is a folder where files are left to be picked up. It decides what is a
 // delivery, when it is complete, in which order deliveries come and whether the
@@ -61,7 +64,12 @@ type offer struct {
 }
 
 func (o offer) version() string {
-	v := strconv.FormatInt(o.Size, 10) + ":" + strconv.FormatInt(o.Modified.UnixNano(), 10)
+	v := strconv.FormatInt(o.Size, 10) + ":"
+	if o.Revision != "" {
+		v += o.Revision
+	} else {
+		v += strconv.FormatInt(o.Modified.UnixNano(), 10)
+	}
 	if o.sum != "" {
 		v += ":" + o.sum
 	}

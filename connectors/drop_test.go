@@ -34,7 +34,7 @@ func newShelf() *shelf {
 }
 
 func (s *shelf) put(name, content string, age time.Duration) {
-	s.files[name] = File{name, int64(len(content)), s.clock.Add(-age)}
+	s.files[name] = File{Name: name, Size: int64(len(content)), Modified: s.clock.Add(-age)}
 	s.contents[name] = content
 }
 

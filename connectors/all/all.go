@@ -4,6 +4,7 @@ package all
 import (
 	"longitude/connectors"
 	"longitude/connectors/folder"
+	"longitude/connectors/gcs"
 	"longitude/connectors/sftp"
 )
 
@@ -11,6 +12,7 @@ import (
 func Specs() []connectors.Spec {
 	return []connectors.Spec{
 		folder.Spec(),
+		gcs.Spec(),
 		sftp.Spec(),
 	}
 }

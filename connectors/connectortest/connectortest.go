@@ -45,29 +45,63 @@ type Place struct {
 	// Has reports whether the object is still there; nil when the connector
 	// cannot acknowledge.
 	Has func(name string) bool
+	// Holds reports whether the place can hold an object of that name; nil when it
+	// holds any.
+	Holds func(name string) bool
 	// Deleting is Config with objects deleted once they are durable.
 	Deleting any
 }
 
+// check is one promise of the contract.
+type check struct {
+	name string
+	run  func(*testing.T, *bench)
+}
+
 // Run runs every check of the suite.
 func Run(t *testing.T, h Harness) {
-	for _, check := range []struct {
-		name string
-		run  func(*testing.T, *bench)
-	}{
-		{"check answers and nothing is an empty sequence", emptyPlace},
-		{"the same cursor gives the same bytes twice, oldest first", sameCursor},
-		{"resumes after each delivery", resumes},
-		{"a changed object is a new version", changed},
-		{"an object on its way is not delivered", onItsWay},
-		{"an object changed between offer and reading is refused", changedBeforeOpen},
-		{"cancelling stops promptly", cancelling},
-		{"hostile names stay names", hostileNames},
-		{"nothing goes before it is acknowledged, and acknowledging is idempotent", acknowledges},
-		{"an object newer than its acknowledgement stays", newerStays},
-		{"what a crash left unacknowledged is found again", recovers},
-		{"closing twice is closing", closesTwice},
-	} {
+	run(t, h, readiness)
+	run(t, h, endurance)
+}
+
+// readiness are the checks that depend on how an object says that it is complete.
+var readiness = []check{
+	{"check answers and nothing is an empty sequence", emptyPlace},
+	{"the same cursor gives the same bytes twice, oldest first", sameCursor},
+	{"resumes after each delivery", resumes},
+	{"a changed object is a new version", changed},
+	{"an object on its way is not delivered", onItsWay},
+	{"an object changed between offer and reading is refused", changedBeforeOpen},
+	{"cancelling stops promptly", cancelling},
+	{"hostile names stay names", hostileNames},
+	{"nothing goes before it is acknowledged, and acknowledging is idempotent", acknowledges},
+	{"an object newer than its acknowledgement stays", newerStays},
+	{"what a crash left unacknowledged is found again", recovers},
+	{"closing twice is closing", closesTwice},
+}
+
+var endurance = []check{
+	{"resumes from every cursor there could be", everyCursor},
+	{"a cursor of another source hides nothing", otherCursor},
+	{"an abnormally large cursor changes nothing", hugeCursor},
+	{"stopping in the middle loses nothing", stopsInTheMiddle},
+	{"a delivery can be opened again", opensTwice},
+	{"what is delivered is what is there, each once", reconciles},
+	{"the digest is that of the bytes", saysWhatItRead},
+	{"what was refused waits until it changes", refusedStays},
+	{"an object that comes late is not missed", comesLate},
+	{"a change back is a change", changesBack},
+	{"hostile content stays content", hostileContent},
+	{"memory does not grow with an object", staysSmall},
+	{"what was never delivered is not acknowledged", refusesUnknown},
+	{"errors have a code and a hint and no names", errorsAreTold},
+	{"time that is over is not spent", overBeforeItBegins},
+	{"a source that was closed can pull again", opensAgain},
+	{"an empty config is told what it lacks", findingsAreTold},
+}
+
+func run(t *testing.T, h Harness, checks []check) {
+	for _, check := range checks {
 		t.Run(check.name, func(t *testing.T) {
 			b := newBench(t, h)
 			check.run(t, b)
@@ -227,6 +261,9 @@ func after(c connectors.Cursor, durable ...got) connectors.Cursor {
 	}
 	for _, d := range durable {
 		known[d.Item] = d.Version
+		if d.Whole != nil && d.Whole.Last {
+			known[d.Whole.Item] = d.Whole.Version
+		}
 		c.State = d.State
 	}
 	c.Known = known

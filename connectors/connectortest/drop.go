@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,17 +29,22 @@ type DropHarness struct {
 	New func(t *testing.T) (dir string, config func(connectors.Ready, string) any, secrets []string)
 }
 
-// RunDrop runs Run for each way in which a file can be ready, and what else drops
-// promise.
+// RunDrop runs Run with markers, what depends on readiness in each other way too,
+// and what else drops promise.
 func RunDrop(t *testing.T, h DropHarness) {
 	for name, ready := range map[string]connectors.Ready{
 		"marker": {Marker: ".done"}, "checksum": {Checksum: ".sha256"}, "stable": {StableFor: 5 * time.Second},
+		"control": {Control: connectors.Control{File: ".ctl"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			Run(t, Harness{Spec: h.Spec, Ignore: h.Ignore, New: func(t *testing.T) Place {
+			checks := readiness
+			if name == "marker" {
+				checks = slices.Concat(readiness, endurance)
+			}
+			run(t, Harness{Spec: h.Spec, Ignore: h.Ignore, New: func(t *testing.T) Place {
 				dir, config, secrets := h.New(t)
 				return drop{t, dir, ready}.place(config, secrets)
-			}})
+			}}, checks)
 		})
 	}
 	t.Run("files that change while they are read are refused", func(t *testing.T) { changedWhileRead(t, h) })
@@ -46,6 +52,8 @@ func RunDrop(t *testing.T, h DropHarness) {
 	t.Run("only files of the pattern are picked up", func(t *testing.T) { onlyThePattern(t, h) })
 	t.Run("a large file arrives as it is", func(t *testing.T) { largeFile(t, h) })
 	t.Run("archived files are moved with their markers", func(t *testing.T) { archives(t, h) })
+	t.Run("packed files are unpacked, and go when all of them is durable", func(t *testing.T) { unpacks(t, h) })
+	t.Run("files of a manifest come together", func(t *testing.T) { manifests(t, h) })
 	t.Run("a missing folder is told", func(t *testing.T) { missingFolder(t, h) })
 }
 
@@ -83,8 +91,8 @@ func (d drop) finish(name string) {
 	switch sum := sha256.Sum256(content); {
 	case d.ready.Marker != "":
 		d.must(os.WriteFile(d.file(name+d.ready.Marker), nil, 0o600))
-	case d.ready.Checksum != "":
-		d.must(os.WriteFile(d.file(name+d.ready.Checksum), []byte(hex.EncodeToString(sum[:])+"  "+name+"\n"), 0o600))
+	case d.ready.Checksum+d.ready.Control.File != "":
+		d.must(os.WriteFile(d.file(name+d.ready.Checksum+d.ready.Control.File), []byte(hex.EncodeToString(sum[:])+"  "+name+"\n"), 0o600))
 	default:
 		info, err := os.Stat(d.file(name))
 		d.must(err)

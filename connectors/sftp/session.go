@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 
 // A server that stays silent for stall, although a sign of life is asked of it
 // every keepalive, is gone.
-const (
+var (
 	dialTimeout = 15 * time.Second
 	keepalive   = 20 * time.Second
 	stall       = 60 * time.Second
@@ -26,35 +27,88 @@ const (
 
 // session is one authenticated connection.
 type session struct {
-	wire  net.Conn
-	ssh   *ssh.Client
-	files *sftp.Client
-	ended chan struct{} // closed when the keepalive has stopped
+	wire    net.Conn
+	ssh     *ssh.Client
+	files   *sftp.Client
+	bastion *ssh.Client   // nil without one
+	ended   chan struct{} // closed when the keepalive has stopped
 }
 
-// dial connects, proves the server and signs in.
+// reach opens a connection to an address.
+type reach func(ctx context.Context, address string) (net.Conn, error)
+
+// dial connects, through the bastion where there is one, and starts SFTP.
 func dial(ctx context.Context, c Config, rt connectors.Runtime) (*session, error) {
-	methods, err := credentials(c)
+	s := &session{ended: make(chan struct{})}
+	var onward reach = direct
+	var err error
+	if c.Proxy.Address != "" {
+		if s.bastion, s.wire, err = signIn(ctx, c.bastion(), rt, direct); err != nil {
+			return nil, err
+		}
+		onward = func(ctx context.Context, address string) (net.Conn, error) {
+			return s.bastion.DialContext(ctx, "tcp", address)
+		}
+	}
+	var wire net.Conn
+	if s.ssh, wire, err = signIn(ctx, c.target(), rt, onward); err != nil {
+		s.leaveBastion()
+		return nil, err
+	}
+	if s.wire == nil {
+		s.wire = wire
+	}
+	stop := context.AfterFunc(ctx, s.cut)
+	defer stop()
+	if s.files, err = sftp.NewClient(s.ssh); err != nil {
+		_ = s.ssh.Close()
+		s.leaveBastion()
+		return nil, cancelled(ctx, explainStart(err))
+	}
+	go s.keepAlive()
+	return s, nil
+}
+
+func direct(ctx context.Context, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	raw, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	pin, err := pinOf(c, rt)
+	return watched{raw}, nil
+}
+
+// signIn connects to one server, which proves itself before we do.
+func signIn(ctx context.Context, h hop, rt connectors.Runtime, to reach) (*ssh.Client, net.Conn, error) {
+	methods, err := credentials(h)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	pin, err := pinOf(h, rt)
+	if err != nil {
+		return nil, nil, err
 	}
 	// A fingerprint does not say of which type its key is, so the types are
 	// asked for in turn; known_hosts says it at once.
 	for _, algorithms := range pin.algorithms {
-		var s *session
-		if s, err = handshake(ctx, c, methods, pin, algorithms); err == nil {
-			return s, nil
+		var client *ssh.Client
+		var wire net.Conn
+		if client, wire, err = handshake(ctx, h, methods, pin, algorithms, to); err == nil {
+			return client, wire, nil
 		}
 		var told *study.Error
 		if !errors.As(err, &told) || told.Code != codeMismatch {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return nil, err
+	return nil, nil, err
+}
+
+func (s *session) leaveBastion() {
+	if s.bastion != nil {
+		_ = s.bastion.Close()
+		_ = s.bastion.Wait()
+	}
 }
 
 // keepAlive asks for signs of life until the connection ends.
@@ -92,43 +146,54 @@ func (s *session) alive() bool {
 
 func (s *session) close() {
 	_ = s.ssh.Close() // first: the rest would wait for a server that has stalled
+	s.leaveBastion()
 	_ = s.files.Close()
 	<-s.ended
 }
 
 // handshake opens one connection on which the server presents a key of one of
 // the algorithms.
-func handshake(ctx context.Context, c Config, methods []ssh.AuthMethod, pin pin, algorithms []string) (*session, error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	raw, err := dialer.DialContext(ctx, "tcp", c.hostPort())
+func handshake(ctx context.Context, h hop, methods []ssh.AuthMethod, pin pin, algorithms []string, to reach) (*ssh.Client, net.Conn, error) {
+	wire, err := to(ctx, h.address)
 	if err != nil {
-		return nil, cancelled(ctx, &study.Error{Code: "sftp.unreachable", Op: "connect to " + c.hostPort(), Temporary: true,
-			Hint: "look at the address, the network and the firewall", Err: err})
+		return nil, nil, cancelled(ctx, unreachable(h, err))
 	}
-	wire := watched{raw}
 	stop := context.AfterFunc(ctx, func() { _ = wire.Close() })
 	defer stop()
 	var refused error
-	conn, channels, requests, err := ssh.NewClientConn(wire, c.hostPort(), &ssh.ClientConfig{
-		User: c.User, Auth: methods, HostKeyAlgorithms: algorithms,
+	config := &ssh.ClientConfig{
+		User: h.user, Auth: methods, HostKeyAlgorithms: algorithms,
 		HostKeyCallback: func(host string, addr net.Addr, key ssh.PublicKey) error {
 			refused = pin.verify(host, addr, key)
 			return refused
 		},
-	})
+	}
+	if h.old {
+		safe, unsafe := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
+		config.KeyExchanges = append(safe.KeyExchanges, unsafe.KeyExchanges...)
+		config.Ciphers, config.MACs = append(safe.Ciphers, unsafe.Ciphers...), append(safe.MACs, unsafe.MACs...)
+	}
+	conn, channels, requests, err := ssh.NewClientConn(wire, h.address, config)
 	if err != nil {
 		_ = wire.Close()
-		return nil, cancelled(ctx, explainHandshake(c, refused, err))
+		return nil, nil, cancelled(ctx, explainHandshake(h, refused, err))
 	}
-	client := ssh.NewClient(conn, channels, requests)
-	files, err := sftp.NewClient(client)
-	if err != nil {
-		_ = client.Close()
-		return nil, cancelled(ctx, explainStart(err))
+	return ssh.NewClient(conn, channels, requests), wire, nil
+}
+
+// unreachable says why there is no connection. What a bastion says of its own
+// network is not repeated.
+func unreachable(h hop, err error) error {
+	e := &study.Error{Code: "sftp.unreachable", Op: "connect to " + h.address, Temporary: true,
+		Hint: "look at the address, the network and the firewall"}
+	var channel *ssh.OpenChannelError
+	if errors.As(err, &channel) {
+		e.Op += " through the bastion"
+		e.Hint = "the bastion could not or would not reach the server: look at its rules for forwarding"
+		return e
 	}
-	s := &session{wire: wire, ssh: client, files: files, ended: make(chan struct{})}
-	go s.keepAlive()
-	return s, nil
+	e.Err = err
+	return e
 }
 
 // watched is a connection that fails when nothing arrives for too long.
@@ -142,21 +207,25 @@ func (w watched) Read(p []byte) (int, error) {
 }
 
 // credentials reveals what the server is signed in to with.
-func credentials(c Config) (methods []ssh.AuthMethod, err error) {
-	if !c.PrivateKey.IsZero() {
-		text, err := c.PrivateKey.Reveal()
+func credentials(h hop) (methods []ssh.AuthMethod, err error) {
+	var signers []ssh.Signer
+	for _, key := range h.keys {
+		text, err := key.Reveal()
 		if err != nil {
 			return nil, err
 		}
 		signer, err := ssh.ParsePrivateKey([]byte(text))
 		if err != nil { // its text is dropped: it might quote the key
-			return nil, &study.Error{Code: "sftp.private_key_unreadable", Op: "read the private key of the source", Exit: study.ExitEnvironment,
+			return nil, &study.Error{Code: "sftp.private_key_unreadable", Op: "read a private key of the source", Exit: study.ExitEnvironment,
 				Hint: "private_key must refer to an OpenSSH or PEM private key without a passphrase (ssh-keygen -p -f KEY takes one off)"}
 		}
-		methods = append(methods, ssh.PublicKeys(signer))
+		signers = append(signers, signer)
 	}
-	if !c.Password.IsZero() {
-		text, err := c.Password.Reveal()
+	if len(signers) > 0 {
+		methods = append(methods, ssh.PublicKeys(signers...))
+	}
+	if !h.password.IsZero() {
+		text, err := h.password.Reveal()
 		if err != nil {
 			return nil, err
 		}
@@ -177,16 +246,20 @@ var (
 )
 
 // pinOf takes the server's key from the config.
-func pinOf(c Config, rt connectors.Runtime) (pin, error) {
-	if c.KnownHosts == "" {
-		return pin{keyTypes, func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			if ssh.FingerprintSHA256(key) != c.HostKey {
+func pinOf(h hop, rt connectors.Runtime) (pin, error) {
+	if h.knownHosts == "" {
+		types := keyTypes
+		if h.old {
+			types = append(slices.Clone(types), []string{ssh.KeyAlgoRSA})
+		}
+		return pin{types, func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			if ssh.FingerprintSHA256(key) != h.hostKey {
 				return errOtherKey
 			}
 			return nil
 		}}, nil
 	}
-	file := c.KnownHosts
+	file := h.knownHosts
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(rt.Dir, file)
 	}
@@ -196,7 +269,7 @@ func pinOf(c Config, rt connectors.Runtime) (pin, error) {
 			Hint: "known_hosts must name a readable OpenSSH known_hosts file; ssh-keygen -lf FILE shows whether it is one"}
 	}
 	check := db.HostKeyCallback()
-	return pin{[][]string{db.HostKeyAlgorithms(c.hostPort())}, func(host string, addr net.Addr, key ssh.PublicKey) error {
+	return pin{[][]string{db.HostKeyAlgorithms(h.address)}, func(host string, addr net.Addr, key ssh.PublicKey) error {
 		switch err := check(host, addr, key); {
 		case err == nil:
 			return nil
@@ -218,8 +291,8 @@ const codeMismatch = "sftp.host_key_mismatch"
 
 // explainHandshake says why a server and we did not come together. refused is
 // what the pin said of its key, if it came to that.
-func explainHandshake(c Config, refused, err error) error {
-	e := &study.Error{Op: "connect to " + c.hostPort()}
+func explainHandshake(h hop, refused, err error) error {
+	e := &study.Error{Op: "connect to " + h.address}
 	var negotiation *ssh.AlgorithmNegotiationError
 	switch {
 	case errors.Is(refused, errUnknownHost):
@@ -234,7 +307,7 @@ func explainHandshake(c Config, refused, err error) error {
 		e.Hint = "the server does not accept this user with this key or password: compare user and private_key with what its operator has installed"
 	case errors.As(err, &negotiation):
 		e.Code, e.Exit = "sftp.no_common_algorithm", study.ExitEnvironment
-		e.Hint = "the server offers only algorithms that are no longer safe; its operator has to update it"
+		e.Hint = "the server offers only algorithms that are no longer safe; its operator has to update it, or the source has to say old_algorithms: true"
 	default:
 		e.Code, e.Temporary = "sftp.connection_lost", true
 		e.Hint = "the server ended the connection before the sign-in; it is tried again"

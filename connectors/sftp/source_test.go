@@ -3,7 +3,6 @@ package sftp_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -42,13 +41,13 @@ func TestBehaviour(t *testing.T) {
 
 // start runs a server on a drop of its own. Where there is none to run, that is
 // a failure, unless LONGITUDE_ALLOW_SKIPS=1.
-func start(t *testing.T) *sshd.Server {
+func start(t *testing.T, settings ...string) *sshd.Server {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "drop")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	server, err := sshd.Start(context.Background(), dir)
+	server, err := sshd.Start(context.Background(), dir, settings...)
 	if err != nil {
 		var told *study.Error
 		if !errors.As(err, &told) {
@@ -124,6 +123,9 @@ func TestTrust(t *testing.T) {
 		}, "sftp.host_key_mismatch", study.ExitBlocked, false},
 		{"unknown host", func(c *sftp.Config) { c.HostKey, c.KnownHosts = "", known(other.KnownHosts) }, "sftp.host_key_unknown", study.ExitBlocked, false},
 		{"no known_hosts file", func(c *sftp.Config) { c.HostKey, c.KnownHosts = "", "nowhere" }, "sftp.known_hosts_unreadable", study.ExitEnvironment, false},
+		{"the old key and the new", func(c *sftp.Config) {
+			c.PrivateKeys, c.PrivateKey = []connectors.Secret{connectors.NewSecret(string(other.PrivateKey)), c.PrivateKey}, connectors.Secret{}
+		}, "", 0, false},
 		{"other client key", func(c *sftp.Config) { c.PrivateKey = connectors.NewSecret(string(other.PrivateKey)) }, "sftp.auth_failed", study.ExitEnvironment, false},
 		{"password not taken", func(c *sftp.Config) {
 			c.PrivateKey, c.Password = connectors.Secret{}, connectors.NewSecret("sesame")
@@ -161,43 +163,6 @@ func TestTrust(t *testing.T) {
 
 // hostField is how known_hosts writes the address.
 func hostField(s *sshd.Server) string { host, _, _ := strings.Cut(s.KnownHosts, " "); return host }
-
-// A server that goes away in the middle of a transfer is a temporary error, and
-// the same source goes on when it is back.
-func TestCutMidTransfer(t *testing.T) {
-	server := start(t)
-	file := filepath.Join(server.Root, "visits.csv")
-	write(t, file, strings.Repeat("0123456789", 1<<20))
-	write(t, file+".done", "")
-	source := open(t, configOf(server))
-	for attempt := range 2 {
-		for d, err := range source.Pull(t.Context(), connectors.Cursor{}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := d.Open(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			n, err := io.CopyN(io.Discard, r, 3<<20)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if attempt == 0 {
-				server.Cut()
-			}
-			more, err := io.Copy(io.Discard, r)
-			var told *study.Error
-			switch {
-			case attempt == 0 && (!errors.As(err, &told) || told.Code != "sftp.connection_lost" || !told.Temporary || told.Place == ""):
-				t.Errorf("cut after %d bytes: %v", n+more, err)
-			case attempt == 1 && (err != nil || n+more != d.Size):
-				t.Errorf("%d bytes, then %v", n+more, err)
-			}
-			_ = r.Close()
-		}
-	}
-}
 
 // A server that accepts and then says nothing is left as soon as the caller asks.
 func TestSilentServer(t *testing.T) {
@@ -266,6 +231,14 @@ func TestValidate(t *testing.T) {
 		{"ready", func(c *sftp.Config) { c.Ready.Checksum = ".sha256" }},
 		{"ready.marker", func(c *sftp.Config) { c.Ready.Marker = "/done" }},
 		{"ready.stable_for", func(c *sftp.Config) { c.Ready = connectors.Ready{StableFor: -1} }},
+		{"", func(c *sftp.Config) {
+			c.PrivateKey, c.PrivateKeys = connectors.Secret{}, []connectors.Secret{c.PrivateKey}
+		}},
+		{"", func(c *sftp.Config) { c.Proxy = bastionOf(server) }},
+		{"proxy.host_key", func(c *sftp.Config) { c.Proxy = bastionOf(server); c.Proxy.HostKey = "" }},
+		{"proxy.private_key", func(c *sftp.Config) { c.Proxy = bastionOf(server); c.Proxy.PrivateKey = connectors.Secret{} }},
+		{"unpack.key", func(c *sftp.Config) { c.Path += ".pgp" }},
+		{"unpack.signed_by", func(c *sftp.Config) { c.Unpack.SignedBy = "signers.asc" }},
 		{"after", func(c *sftp.Config) { c.After = "burn" }},
 		{"after", func(c *sftp.Config) { c.After = "archive:" }},
 		{"after", func(c *sftp.Config) { c.After = "archive:" + server.Root + "/" }},

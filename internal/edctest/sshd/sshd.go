@@ -43,6 +43,7 @@ type Server struct {
 	Root               string // absolute; where a login starts, so that relative paths start here
 
 	binary, home string
+	settings     []string
 	listener     net.Listener
 	mu           sync.Mutex
 	open         map[net.Conn]bool
@@ -52,13 +53,14 @@ type Server struct {
 }
 
 // Start runs a server with fresh keys until Stop is called or ctx ends. Logins
-// start in root and can reach what the user of this process can.
-func Start(ctx context.Context, root string) (*Server, error) {
+// start in root and can reach what the user of this process can. Settings are lines
+// of sshd_config that come before the others, and so win.
+func Start(ctx context.Context, root string, settings ...string) (*Server, error) {
 	binary, err := find()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{binary: binary, open: map[net.Conn]bool{}}
+	s := &Server{binary: binary, settings: settings, open: map[net.Conn]bool{}}
 	if err := s.prepare(root); err != nil {
 		return nil, errors.Join(failed("prepare the SFTP server", err), os.RemoveAll(s.home))
 	}
@@ -171,7 +173,7 @@ func (s *Server) writeKey(name string, key crypto.Signer) ([]byte, error) {
 }
 
 func (s *Server) config() []byte {
-	return fmt.Appendf(nil, `HostKey "%[1]s/host_ed25519"
+	return fmt.Appendf(nil, strings.Join(append(s.settings, ""), "\n")+`HostKey "%[1]s/host_ed25519"
 HostKey "%[1]s/host_ecdsa"
 AuthorizedKeysFile "%[1]s/authorized_keys"
 AuthenticationMethods publickey
@@ -263,6 +265,15 @@ func shut(conn net.Conn) {
 	tcp := conn.(*net.TCPConn)
 	_ = tcp.CloseRead()
 	_ = tcp.CloseWrite()
+}
+
+// Forbid stops letting anybody sign in, or lets them again.
+func (s *Server) Forbid(forbidden bool) error {
+	keys, away := s.file("authorized_keys"), s.file("authorized_keys.away")
+	if !forbidden {
+		keys, away = away, keys
+	}
+	return os.Rename(keys, away)
 }
 
 // Cut breaks every open connection; new ones are served.
