@@ -25,6 +25,7 @@ type Observer struct {
 	shape   study.Shape
 	seen    []kinds
 	values  []int // looked at, per column
+	texts   []int // of them, that are neither number nor date
 	unasked []string
 	missing map[string]map[string]bool // column → codes that are no value
 }
@@ -103,7 +104,7 @@ func (o *Observer) See(rows *Rows) (full bool) {
 
 func (o *Observer) begin(rows *Rows) {
 	o.shape.Columns = make([]study.ColumnShape, len(rows.Columns))
-	o.seen, o.values = make([]kinds, len(rows.Columns)), make([]int, len(rows.Columns))
+	o.seen, o.values, o.texts = make([]kinds, len(rows.Columns)), make([]int, len(rows.Columns)), make([]int, len(rows.Columns))
 	for c, name := range rows.Columns {
 		o.shape.Columns[c].Name = norm.NFC.String(name)
 		if rows.Types == nil {
@@ -122,26 +123,40 @@ func (o *Observer) begin(rows *Rows) {
 }
 
 func (o *Observer) look(c int, cell []byte) {
-	if o.seen[c]&textKind != 0 && o.values[c] >= typedValues {
-		return
-	}
 	if codes := o.missing[o.shape.Columns[c].Name]; codes != nil && codes[string(norm.NFC.Bytes(cell))] {
 		return
 	}
-	if like := likeness(bytes.TrimSpace(cell)); like != 0 {
+	switch like := likeness(bytes.TrimSpace(cell)); like {
+	case 0:
+		return
+	case textKind:
+		o.texts[c]++
+	default:
 		o.seen[c] |= like
-		o.values[c]++
 	}
+	o.values[c]++
 }
 
-// Shape is what was seen so far: a column of which too few values were seen has no
-// kind, so that a file of a row or two is of no other type. Columns without a place in the rows come last,
-// and nothing is said of their values.
+// kind is what the values of a column are: text when at least half of them are, or
+// when numbers and dates are mixed. A stray text among numbers is a bad value, for
+// the quarantine, and no change of the column's type. Too few values have no kind.
+func (o *Observer) kind(c int) string {
+	switch {
+	case o.values[c] < typedValues:
+		return ""
+	case 2*o.texts[c] >= o.values[c]:
+		return textKind.String()
+	}
+	return o.seen[c].String()
+}
+
+// Shape is what was seen so far. Columns without a place in the rows come last, and
+// nothing is said of their values.
 func (o *Observer) Shape() study.Shape {
 	s := study.Shape{Dialect: o.shape.Dialect, Columns: slices.Clone(o.shape.Columns)}
 	for c := range s.Columns {
-		if s.Columns[c].Kind == "" && o.values[c] >= typedValues {
-			s.Columns[c].Kind = o.seen[c].String()
+		if s.Columns[c].Kind == "" {
+			s.Columns[c].Kind = o.kind(c)
 		}
 	}
 	for _, name := range o.unasked {

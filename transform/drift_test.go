@@ -41,7 +41,7 @@ P1,1,"1,5",1e-3,2026-01-02,02/01/2026,2026-01,02-Jan-2026,08:30,1,,,  7
 P2,-2.5,",5",+2.E4,2026-01-02T03:04:05Z,2.1.26,2026-02,2/JANUARY/2026,8:30,x,, ,8
 P3,,.,,2026-01-02 03:04,,,,,2026-01-01,,3,9
 `
-	want := "id:text n:number comma:text e:number iso:date uk:date month:date named:date time:text mixed:text none: late:number spaced:number"
+	want := "id:text n:number comma:number e:number iso:date uk:date month:date named:date time:text mixed:text none: late:number spaced:number"
 	header, rows, _ := strings.Cut(table, "\n")
 	for _, batch := range []int{1, 2, 100} {
 		s := shapeOf(t, Observer{}, header+"\n"+strings.Repeat(rows, typedValues), batch)

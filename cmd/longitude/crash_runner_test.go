@@ -275,8 +275,9 @@ func (v *victim) leavesNothing() {
 }
 
 // perishable are columns that say when or by which run, are counted by a
-// sequence (a rolled-back transaction leaves a gap), or are sealed with a random nonce.
-var perishable = []string{"run_id", "deviation_id", "recorded_at", "first_seen", "published_at", "box"}
+// sequence (a rolled-back transaction leaves a gap) or name what is, or are sealed
+// with a random nonce.
+var perishable = []string{"run_id", "deviation_id", "recorded_at", "first_seen", "published_at", "box", "told"}
 
 // named are columns whose numbers come from a sequence, with what they stand for.
 var named = map[string]string{

@@ -69,6 +69,7 @@ func (u *unfinished) Error() string { return u.cmd.Name() + " needs a verb" }
 var (
 	fence  = regexp.MustCompile("(?ms)^```(?:sh|console)\n(.*?)^```")
 	inline = regexp.MustCompile("`longitude ([^`]+)`")
+	word   = regexp.MustCompile(`"[^"]*"|'[^']*'|\S+`)
 	call   = regexp.MustCompile(`(?m)(?:^|[\s($])longitude ([^\n]*)`)
 )
 
@@ -129,7 +130,7 @@ func pages(t *testing.T) (files []string) {
 // shellWords splits a call into words up to where the shell ends it. A list of
 // alternatives (a|b) does not occur in the pages: they show what can be typed.
 func shellWords(line string) []string {
-	words := strings.Fields(line)
+	words := word.FindAllString(line, -1)
 	end := slices.IndexFunc(words, func(w string) bool {
 		return strings.HasPrefix(w, "#") || slices.Contains([]string{"|", "||", "&&", ";", ">", "2>", "…"}, w)
 	})

@@ -77,7 +77,7 @@ func (a *app) driftShowCommand() *cobra.Command {
 			a.progress("%s", strings.TrimSpace("accepted with batch "+strconv.FormatInt(shape.Batch, 10)+", "+when(&shape.Since)+" "+shape.Dialect))
 			var rows [][]string
 			for i, c := range shape.Columns {
-				rows = append(rows, []string{strconv.Itoa(i + 1), c.Name, or(c.Kind, "no value seen")})
+				rows = append(rows, []string{strconv.Itoa(i + 1), c.Name, or(c.Kind, "too few values")})
 			}
 			return a.print(shape, []string{"place", "column", "kind"}, rows)
 		},

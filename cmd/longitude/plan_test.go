@@ -177,7 +177,7 @@ func TestDriftCommands(t *testing.T) {
 	x.refused(study.ExitUsage, "usage.kind", []string{"new_column"}, "drift", "list", "--kind", "new")
 	x.drop("a.csv", smallHeader+person("P-1"))
 	x.sync(study.ExitOK)
-	if shape := x.table(study.ExitOK, "drift", "show", "clinic"); len(shape) != 14 || shape[3][1] != "DATE" || shape[10][2] != "number" {
+	if shape := x.table(study.ExitOK, "drift", "show", "clinic"); len(shape) != 14 || shape[3][1] != "DATE" || shape[3][2] != "date" || shape[10][2] != "too few values" {
 		t.Errorf("shape: %v", shape)
 	}
 	wider := strings.ReplaceAll(smallHeader+person("P-1")+person("P-2"), "\n", ",x\n")

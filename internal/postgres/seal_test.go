@@ -82,11 +82,19 @@ func hasCode(err error, code string) bool {
 	return errors.As(err, &e) && e.Code == code
 }
 
-// tamper does what only a superuser can: it puts the guards aside.
+// tamper does what only a superuser can: it puts the guards aside, and back.
 func tamper(t testing.TB, s *Store, statements ...string) {
 	t.Helper()
 	c := as(t, s, "")
 	tamperIn(t, c, statements...)
+	for _, table := range []string{"audit.event", "audit.seal", "audit.node", "audit.checkpoint", "audit.payload", "research.record_version", "research.batch", "research.quarantine_sighting", "research.quarantine"} {
+		if _, err := c.Exec(t.Context(), "ALTER TABLE "+table+" ENABLE ALWAYS TRIGGER append_only"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Exec(t.Context(), "ALTER TABLE audit.payload ENABLE ALWAYS TRIGGER redact_only"); err != nil {
+		t.Fatal(err)
+	}
 	_ = c.Close(context.Background())
 }
 

@@ -164,5 +164,5 @@ type SourceShape struct {
 // ColumnShape is a column: its name and what its values look like.
 type ColumnShape struct {
 	Name string `json:"name"`
-	Kind string `json:"kind,omitempty" doc:"number, date or text; empty: no value seen"`
+	Kind string `json:"kind,omitempty" doc:"number, date or text; empty: too few values seen to say"`
 }
