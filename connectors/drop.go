@@ -107,7 +107,7 @@ func (d *Drop) give(ctx context.Context, o offer, after Cursor, yield func(Deliv
 		broken.Open = func(context.Context) (io.ReadCloser, error) { return nil, d.placed(err, o.item) }
 		return yield(broken, nil)
 	}
-	defer box.Close()
+	defer func() { _ = box.Close() }() // what it held is gone either way
 	for _, member := range box.pending(after) {
 		if !yield(member, nil) {
 			return false

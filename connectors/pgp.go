@@ -107,7 +107,7 @@ func (d *Drop) keys() (ring, signers openpgp.EntityList, err error) {
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(d.Runtime.Dir, file)
 	}
-	public, err := os.ReadFile(file) //nolint:gosec // the operator names it
+	public, err := os.ReadFile(file)
 	if err == nil {
 		signers, err = openpgp.ReadArmoredKeyRing(bytes.NewReader(public))
 	}

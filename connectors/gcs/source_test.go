@@ -144,24 +144,6 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// More objects than a page of the listing holds.
-func TestManyObjects(t *testing.T) {
-	s := server(t)
-	for i := range 1100 {
-		put(s, "outgoing/"+time.Unix(int64(i), 0).UTC().Format("150405")+".csv", "x", time.Unix(int64(i), 0))
-	}
-	n := 0
-	for _, err := range source(t, config(connectors.AfterKeep)).Pull(t.Context(), connectors.Cursor{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		n++
-	}
-	if n != 1100 {
-		t.Errorf("%d of 1100 objects", n)
-	}
-}
-
 func TestErrors(t *testing.T) {
 	status := http.StatusForbidden
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))

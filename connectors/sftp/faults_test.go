@@ -185,7 +185,7 @@ func TestGone(t *testing.T) {
 	w := newWire(t, server.Address)
 	config := configOf(server)
 	config.Address = w.listener.Addr().String()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
 	for d, err := range open(t, config).Pull(ctx, connectors.Cursor{}) {
 		if err != nil {
