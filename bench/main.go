@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -26,24 +27,25 @@ func main() {
 	log.SetFlags(log.Ltime)
 	quick := flag.Bool("quick", false, "three runs, without the standard size")
 	out := flag.String("out", "bench", "folder for RESULTS.md and results.json")
+	drop := flag.Int("sftp", 0, "measure a drop of so many small files on an SFTP server, at a tenth, a third and all of them, and print the times")
 	transformOf := flag.String("transform", "", "measure transform alone on the workload in this folder, and print the times")
 	profile := flag.String("profile", "", "with -transform: write a CPU profile to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *transformOf, *profile, *quick, *out); err != nil {
+	if err := run(ctx, *transformOf, *profile, *quick, *out, *drop); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, transformOf, profile string, quick bool, out string) error {
+func run(ctx context.Context, transformOf, profile string, quick bool, out string, drop int) error {
 	if transformOf != "" {
 		return transformAlone(ctx, transformOf, profile)
 	}
-	return measure(ctx, quick, out)
+	return measure(ctx, quick, out, drop)
 }
 
-func measure(ctx context.Context, quick bool, out string) error {
+func measure(ctx context.Context, quick bool, out string, drop int) error {
 	dir, err := os.MkdirTemp("", "longitude-bench-*")
 	if err != nil {
 		return err
@@ -64,6 +66,9 @@ func measure(ctx context.Context, quick bool, out string) error {
 		return err
 	}
 	defer func() { _ = b.cluster.Stop() }()
+	if drop > 0 {
+		return errors.Join(b.smallFiles(ctx, max(1, drop/10)), b.smallFiles(ctx, max(1, drop/3)), b.smallFiles(ctx, drop))
+	}
 	b.duck = findDuckDB(ctx)
 	results := Results{At: time.Now().UTC().Truncate(time.Second), Runs: b.runs, Machine: machine(ctx, b)}
 	for _, participants := range b.sizes {
