@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"longitude/study"
 )
 
 // shelf is a place in memory on a clock of its own.
@@ -317,5 +319,96 @@ func TestSecret(t *testing.T) {
 	}
 	if text, err := NewSecret("").Reveal(); text != "" || err != nil || !NewSecret("").IsZero() {
 		t.Error("no text is no secret")
+	}
+}
+
+// Names that a server could send and no file system would have are left alone.
+func TestNames(t *testing.T) {
+	s := newShelf()
+	for _, name := range []string{"", ".", "..", "../x.csv", "/etc/x.csv", "a/b.csv", "a\x00.csv", ".x.csv", "~x.csv", strings.Repeat("x", 252) + ".csv",
+		"x.csv.part", "x.csv.filepart", "x.csv.incomplete", "x.csv.writing", "x.csv.tmp", "x.csv.sha256", "x.csv.md5", "x.csv.done", "x.csv~"} {
+		s.put(name, "content", time.Hour)
+	}
+	for _, name := range []string{strings.Repeat("x", 251) + ".csv", "..x", "C:\\x.csv"} {
+		s.put(name, "content", time.Hour)
+	}
+	d := s.drop(Ready{StableFor: time.Second}, AfterKeep, 0)
+	d.Path = "/in/*"
+	got := names(t, d, Cursor{})
+	slices.Sort(got)
+	if want := []string{"C:\\x.csv", strings.Repeat("x", 251) + ".csv"}; !slices.Equal(got, want) {
+		t.Errorf("delivered %q", got)
+	}
+}
+
+// flaky is a place whose connection breaks after some bytes, and where something
+// may happen meanwhile.
+type flaky struct {
+	*shelf
+	breaks, at int
+	meanwhile  func()
+}
+
+func (f *flaky) Open(ctx context.Context, name string, from int64) (io.ReadCloser, error) {
+	r, err := f.shelf.Open(ctx, name, from)
+	if err != nil || f.breaks == 0 {
+		return r, err
+	}
+	f.breaks--
+	return io.NopCloser(io.MultiReader(io.LimitReader(r, int64(f.at)), broken{f})), nil
+}
+
+type broken struct{ f *flaky }
+
+func (b broken) Read([]byte) (int, error) {
+	if b.f.meanwhile != nil {
+		b.f.meanwhile()
+	}
+	return 0, &study.Error{Code: "test.lost", Temporary: true}
+}
+
+// A transfer that breaks goes on where it broke, if the file is still the same; what
+// keeps breaking is given up.
+func TestGoesOn(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", 4<<10)
+	other := strings.Repeat("fedcba9876543210", 4<<10)
+	for _, test := range []struct {
+		name   string
+		breaks int
+		at     int
+		change func(*shelf)
+		want   string // "" = the content
+	}{
+		{"once", 1, 10_000, nil, ""},
+		{"at once", 1, 0, nil, ""},
+		{"often, each time further on", 10, 10_000, nil, ""},
+		{"again and again at one place", 50, 0, nil, "test.lost"},
+		{"changed meanwhile", 1, 10_000, func(s *shelf) { s.put("visits.csv", content, time.Minute) }, "drop.changed"},
+		{"changed meanwhile, with the same size and time", 1, 10_000, func(s *shelf) { s.contents["visits.csv"] = other }, "drop.changed"},
+		{"gone meanwhile", 1, 10_000, func(s *shelf) { delete(s.files, "visits.csv") }, "drop.vanished"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newShelf()
+			s.put("visits.csv", content, time.Hour)
+			f := &flaky{shelf: s, breaks: test.breaks, at: test.at}
+			if test.change != nil {
+				f.meanwhile = func() { test.change(s) }
+			}
+			d := s.drop(Ready{StableFor: time.Second}, AfterKeep, 0)
+			d.Place = f
+			for delivery, err := range d.Pull(t.Context(), Cursor{}) {
+				must(t, err)
+				got, err := readAll(t.Context(), delivery)
+				var told *study.Error
+				switch {
+				case test.want == "":
+					if err != nil || got != content {
+						t.Errorf("%d bytes, %v", len(got), err)
+					}
+				case !errors.As(err, &told) || told.Code != test.want || !told.Temporary:
+					t.Errorf("%d bytes, %v", len(got), err)
+				}
+			}
+		})
 	}
 }
