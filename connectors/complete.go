@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -83,10 +82,14 @@ type manifest struct {
 // manifests reads those of the listing, oldest first. One that makes no sense
 // (yet) lists nothing.
 func (d *Drop) manifests(ctx context.Context, listing map[string]File) (all []manifest, err error) {
-	for _, f := range slices.SortedFunc(maps.Values(listing), func(a, b File) int { return oldestFirst(offer{File: a}, offer{File: b}) }) {
-		if !d.Ready.Control.lists(f.Name) {
-			continue
+	var found []File
+	for name, f := range listing {
+		if d.Ready.Control.lists(name) {
+			found = append(found, f)
 		}
+	}
+	slices.SortFunc(found, func(a, b File) int { return oldestFirst(offer{File: a}, offer{File: b}) })
+	for _, f := range found {
 		text, err := d.small(ctx, f)
 		if err != nil {
 			return nil, err
@@ -130,7 +133,8 @@ func (m manifest) there(listing map[string]File, l line) bool {
 // its checksum can tell it from an earlier file of its name.
 func (d *Drop) gone(listing map[string]File, durable Cursor, l line) bool {
 	_, there := listing[l.name]
-	return !there && l.sum != "" && strings.HasSuffix(durable.Known[d.Runtime.Digest(path.Dir(d.Path)+"/"+l.name)], ":"+l.sum)
+	folder, _ := path.Split(d.Path)
+	return !there && l.sum != "" && strings.HasSuffix(durable.Known[d.Runtime.Digest(folder+l.name)], ":"+l.sum)
 }
 
 // doneManifests yields the manifests of which nothing is left.
