@@ -343,6 +343,8 @@ func (r *Recipient) siteCodes(v *study.Vector, b *study.Batch) (of []int32, site
 		site := v.Texts[i]
 		if r.pooled[site] {
 			site = PooledSite
+		} else if r.study.Deid.Profile == "safe_harbor" {
+			site = r.other('S', site)
 		}
 		if _, known := place[site]; !known {
 			place[site] = int32(len(sites))
@@ -355,7 +357,8 @@ func (r *Recipient) siteCodes(v *study.Vector, b *study.Batch) (of []int32, site
 
 // Choose fixes what the risk gate chose of the last Population: the level of each
 // quasi-identifier, and the participants of whom none is released. It is called
-// before Project and Apply, whose tables depend on it.
+// before Apply of tables with one row per participant, which are projected anew:
+// Project answers another table from then on.
 func (r *Recipient) Choose(chosen risk.Result) error {
 	if len(chosen.Levels) != len(r.judged) || len(chosen.Suppressed) != len(r.people) {
 		return &study.Error{Code: "deid.shape", Op: "apply the choice of the risk gate: it is not about the population that was judged last",
@@ -370,6 +373,14 @@ func (r *Recipient) Choose(chosen risk.Result) error {
 			r.suppressed[r.people[i]] = true
 		}
 	}
-	r.forget()
+	for _, p := range slices.Clone(r.order) {
+		if !perPerson(p.from) {
+			continue
+		}
+		delete(r.tables, p.from)
+		if _, err := r.projection(p.from); err != nil {
+			return err
+		}
+	}
 	return nil
 }

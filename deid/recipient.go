@@ -193,7 +193,12 @@ func (r *Recipient) projection(t *study.Table) (*projection, error) {
 		}
 		p.table.Key = append(p.table.Key, key)
 	}
-	r.tables[t], r.order = p, append(r.order, p)
+	r.tables[t] = p
+	if i := slices.IndexFunc(r.order, func(before *projection) bool { return before.from == t }); i >= 0 {
+		r.order[i] = p // as the risk gate chose
+	} else {
+		r.order = append(r.order, p)
+	}
 	return p, nil
 }
 

@@ -17,6 +17,7 @@ type ReleasePlan struct {
 	Mappings         map[string]string // source@version → mapping digest
 	Previous         string            // release id before this one; "" = first
 	PreviousLocation string
+	LastAsOf         Date // of the release published before this one, in any series; NoDate = first
 }
 
 // Publication is one sink's publishing of one release.

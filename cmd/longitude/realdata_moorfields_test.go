@@ -240,7 +240,7 @@ func moorfieldsDemographics(t *testing.T, rel *released, patients map[string][]a
 		}
 		want[ids[source]] = []string{fmt.Sprintf("%s, %d years", list[0].sex, min(years, 90))} // 90 and older leave as 90
 	}
-	for _, d := range rel.table("demographics") {
+	for _, d := range rel.table("participants") { // where quasi-identifiers are released
 		got[d.text("participant_id")] = append(got[d.text("participant_id")], fmt.Sprintf("%s, %s years", d.text("sex"), d.text("baseline_age")))
 	}
 	sameRows(t, "demographics", got, want)

@@ -2,42 +2,38 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"longitude/deid"
-	"longitude/internal/columnar"
-	"longitude/internal/postgres"
 	"longitude/internal/release"
 	"longitude/internal/status"
 	"longitude/pipeline"
-	"longitude/sinks"
-	sinklist "longitude/sinks/all"
 	"longitude/study"
-	"longitude/transform"
 )
 
 func (a *app) releaseCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "release", Short: "Build, list and verify releases"}
-	cmd.AddCommand(a.releaseBuildCommand(), a.releaseListCommand(), a.releaseVerifyCommand())
+	cmd.AddCommand(a.releaseBuildCommand(), a.releaseWaiveCommand(), a.releaseListCommand(), a.releaseVerifyCommand())
 	return cmd
 }
 
 func (a *app) releaseBuildCommand() *cobra.Command {
-	var asOf string
+	var asOf, series, urgent string
+	var signer *pen
 	cmd := &cobra.Command{
 		Use: "build [STUDY]", Short: "Build and publish a release", Args: cobra.MaximumNArgs(1),
 		Long: `Judges everything recorded so far on the as-of date, takes it through the release
-rules, checks it and publishes it. Interrupted, it can be run again: the same plan
-gives the same bytes.
+rules, lets the risk gate look, checks it and publishes it. Interrupted, it can be
+run again: the same plan gives the same bytes.
+
+A release that follows the one before sooner than min_release_interval is refused.
+--urgent gives the reason why this one must not wait, and a release manager signs it.
 
 ` + exitCodes,
 		Example: "  longitude release build\n  longitude release build amd-obs-01 --as-of 2026-03-01",
@@ -55,6 +51,14 @@ gives the same bytes.
 			if err != nil {
 				return err
 			}
+			if err := h.inSeries(cmd.Context(), s, series); err != nil {
+				return err
+			}
+			if urgent != "" {
+				if err := h.urge(cmd.Context(), s, date, signer, urgent); err != nil {
+					return err
+				}
+			}
 			built, err := h.build(cmd.Context(), s, date, "command")
 			if err != nil {
 				return err
@@ -63,7 +67,23 @@ gives the same bytes.
 		},
 	}
 	cmd.Flags().StringVar(&asOf, "as-of", "", "judge visits on this date, YYYY-MM-DD (default: today at the study)")
+	cmd.Flags().StringVar(&series, "series", "", "refuse unless this is the series that releases are built in")
+	cmd.Flags().StringVar(&urgent, "urgent", "", "reason why the release must not wait for min_release_interval")
+	signer = signFlags(cmd)
 	return cmd
+}
+
+// inSeries refuses to build in a series other than the one named.
+func (h *house) inSeries(ctx context.Context, s *study.Study, name string) error {
+	if name == "" {
+		return nil
+	}
+	in, err := h.store.Series(ctx, s.Name)
+	if err != nil || in.Name == name {
+		return err
+	}
+	return &study.Error{Code: "series.closed", Op: "releases of study " + s.Name + " are built in series " + in.Name + ", not in the one named", Exit: study.ExitUsage,
+		Hint: "`longitude series list` shows them; a series that was followed by another stays closed"}
 }
 
 // asOf reads a date, or answers today where the study is.
@@ -115,106 +135,6 @@ func (h *house) build(ctx context.Context, s *study.Study, asOf study.Date, trig
 		h.tellAnchored(ctx, h.anchorAll(ctx))
 	}
 	return built, err
-}
-
-// releaser makes a study ready for a release.
-func (h *house) releaser(ctx context.Context, s *study.Study) (*pipeline.Releaser, error) {
-	in, err := h.store.Series(ctx, s.Name)
-	if err != nil {
-		return nil, err
-	}
-	recipient, err := h.recipient(s, in)
-	if err != nil {
-		return nil, err
-	}
-	targets, err := h.sinks(s)
-	if err != nil {
-		return nil, err
-	}
-	return &pipeline.Releaser{Study: s, Policy: mapped(policy(in), h.sourcesOf(s)), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
-		Book:   func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(s, in.Name, plan) },
-		Format: &columnar.Format{}, Sinks: targets, Observer: h.observer, Log: h.a.log, Now: h.now, TempDir: h.temp(),
-		Progress: func(stage string, done, total int) {
-			if done == total || done%16 == 0 {
-				h.a.progress("%s: %s %d of %d", s.Name, stage, done, total)
-			}
-		}}, h.writePolicy(s)
-}
-
-// recipient is the view of those who get the releases of a series.
-func (h *house) recipient(s *study.Study, in postgres.Series) (*deid.Recipient, error) {
-	return deid.NewRecipient(s, in.Name, deid.At(h.ring, in.KeyVersion))
-}
-
-// policy identifies everything besides data and protocol that shapes a
-// release's bytes.
-func policy(in postgres.Series) study.Digest {
-	return sha256.Sum256([]byte(in.Name + "|" + strconv.Itoa(in.KeyVersion) + "|" + columnar.Writer + "|" + fullVersion()))
-}
-
-// sinks opens the places where a study's releases go.
-func (h *house) sinks(s *study.Study) (map[string]sinks.Sink, error) {
-	out := map[string]sinks.Sink{}
-	to := s.Releases.To
-	if len(to) == 0 {
-		to = []string{"local"}
-	}
-	for _, spec := range sinklist.Specs() {
-		if !slices.Contains(to, spec.Type) {
-			continue
-		}
-		sink, err := spec.Open(sinks.Runtime{DataDir: h.cfg.Service.DataDir})
-		if err != nil {
-			return nil, err
-		}
-		out[spec.Type] = sink
-	}
-	if len(out) < len(to) {
-		return nil, &study.Error{Code: "sink.unknown", Op: "study " + s.Name + " publishes to a place that this program does not know", Exit: study.ExitUsage,
-			Hint: "list only sinks of this version under releases.to"}
-	}
-	return out, nil
-}
-
-// book is one release on its way: the builder of its rows and the writer of its
-// documents, over the same plan.
-type book struct {
-	*release.Builder
-	h        *house
-	study    *study.Study
-	plan     release.Plan
-	previous *release.Manifest
-	envelope study.Digest // of the previous release
-}
-
-func (h *house) book(s *study.Study, series string, plan study.ReleasePlan) (*book, error) {
-	p := release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}, Sources: h.sourcesOf(s)}
-	for mapping, digest := range plan.Mappings {
-		p.Digests["mapping:"+mapping] = digest
-	}
-	b := &book{Builder: release.NewBuilder(s, p), h: h, study: s, plan: p}
-	if plan.PreviousLocation == "" {
-		return b, nil
-	}
-	var err error
-	b.previous, b.envelope, err = release.ReadPrevious(folderOf(plan.PreviousLocation))
-	return b, err
-}
-
-func (b *book) Unaccounted() int64 { return b.Tally().Unaccounted() }
-
-func (b *book) Documents(released []*study.Table, claim string, parts map[string][]deid.Artifact) ([]deid.Artifact, error) {
-	b.plan.Claim, b.plan.Tally = claim, b.Tally()
-	return release.Documents(b.plan, b.study, released, parts, b.previous)
-}
-
-func (b *book) Envelope(claim string, documents, parts []deid.Artifact) (deid.Artifact, error) {
-	keyID, signer, err := b.h.ring.Signer(b.study.Name)
-	if err != nil {
-		return deid.Artifact{}, err
-	}
-	b.plan.Claim = claim
-	return release.Envelope(b.plan, documents, parts, b.envelope, signer, keyID, b.plan.PlannedAt)
 }
 
 func (a *app) releaseListCommand() *cobra.Command {

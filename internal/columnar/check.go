@@ -234,3 +234,31 @@ func unreadable(name string, err error) error {
 		Hint: "the file is damaged or no Parquet: build the release again",
 	}
 }
+
+// Texts reads one text column of the Parquet file r, NULLs left out. name is used in
+// errors.
+func Texts(ctx context.Context, r parquet.ReaderAtSeeker, name, column string) ([]string, error) {
+	var all []string
+	err := reading(r, name, func(r *file.Reader) error {
+		c := r.MetaData().Schema.ColumnIndexByName(column)
+		if c < 0 {
+			return unreadable(name, nil)
+		}
+		levels := make([]int16, readRows)
+		for g := range r.NumRowGroups() {
+			chunk, err := r.RowGroup(g).Column(c)
+			if err != nil {
+				return unreadable(name, nil)
+			}
+			texts, ok := chunk.(*file.ByteArrayColumnChunkReader)
+			if !ok {
+				return unreadable(name, nil)
+			}
+			if _, err := sumValues(ctx, texts, levels, &ColumnSummary{}, func(b parquet.ByteArray) { all = append(all, string(b)) }); err != nil {
+				return unreadable(name, nil)
+			}
+		}
+		return ctx.Err()
+	})
+	return all, err
+}

@@ -124,6 +124,13 @@ func (s *Store) completePlan(ctx context.Context, reg *registered, p study.Relea
 		return p, fault("find the previous release", err)
 	}
 	p.Previous, p.PreviousLocation = orEmpty(previous), orEmpty(location)
+	var last dbDate
+	err = s.app.QueryRow(ctx, `
+		SELECT max(r.as_of) FROM research.release r JOIN research.release_publication USING (release_id) WHERE r.study_id = $1 AND r.number < $2`, reg.id, p.Number).Scan(&last)
+	if err != nil {
+		return p, fault("find the previous release", err)
+	}
+	p.LastAsOf = last.date
 	p.Mappings, err = s.mappings(ctx, reg, p.MaxBatch)
 	return p, err
 }
@@ -198,6 +205,19 @@ func (s *Snapshot) Participants(ctx context.Context) ([]study.Participant, error
 		return nil
 	})
 	return out, fault("list the participants", err)
+}
+
+// FirstDay is the earliest day of a visit that is known to the day, NoDate if there
+// is none.
+func (s *Snapshot) FirstDay(ctx context.Context) (study.Date, error) {
+	var first dbDate
+	err := s.tx.QueryRow(ctx, `
+		SELECT min(actual::date) FROM (
+		  SELECT DISTINCT ON (v.participant_id, v.visit_no) v.actual
+		  FROM research.visit_version v JOIN research.participant p USING (participant_id)
+		  WHERE p.study_id = $1 AND v.batch_id <= $2 ORDER BY v.participant_id, v.visit_no, v.batch_id DESC) newest
+		WHERE length(actual) = 10`, s.reg.id, s.upTo).Scan(&first)
+	return first.date, fault("find the first day of the data", err)
 }
 
 // Histories is as Ingest.Histories, at the snapshot.

@@ -10,7 +10,7 @@ import (
 
 // Tally says what became of every record that was read:
 //
-//	Records = Released + Held + Withheld + NotHappened + AfterCutoff
+//	Records = Released + Held + Withheld + NotHappened + AfterCutoff + Truncated
 type Tally struct {
 	Participants     int64 `json:"participants_released"`
 	ParticipantsHeld int64 `json:"participants_held"` // not enrolled, or without consent
@@ -21,11 +21,12 @@ type Tally struct {
 	Withheld         int64 `json:"records_withheld"`     // of visits kept out of releases
 	NotHappened      int64 `json:"records_not_happened"` // of visits without a date
 	AfterCutoff      int64 `json:"records_after_cutoff"`
+	Truncated        int64 `json:"records_truncated"` // of visits near the ends of shifted data
 }
 
 // Unaccounted is how far the equation is from balancing.
 func (t Tally) Unaccounted() int64 {
-	return t.Records - t.Released - t.Held - t.Withheld - t.NotHappened - t.AfterCutoff
+	return t.Records - t.Released - t.Held - t.Withheld - t.NotHappened - t.AfterCutoff - t.Truncated
 }
 
 // Builder makes the rows of a release's tables. Only what happened is in them:
@@ -37,6 +38,11 @@ type Builder struct {
 	tables   []*study.Table
 	fields   [][]fieldColumns // per form
 	batches  []*study.Batch   // of the tables about participants
+	people   *study.Batch     // participants, of all Takes
+	taken    int              // rows of people that were taken
+	quasi    []personal       // fields of forms that are columns of participants
+	gate     gate
+	window   Window
 	quality  *quality
 	tally    Tally
 	visits   []happened // of the participant at hand
@@ -60,10 +66,19 @@ func NewBuilder(s *study.Study, p Plan) *Builder {
 		_, fields := formTable(s, i)
 		b.fields = append(b.fields, fields)
 	}
+	_, b.quasi = participantsTable(s)
 	b.quality = newQuality(s, b.tables)
+	b.people, b.gate = newBatch(b.tables[atParticipants]), newGate(s, b.tables[atParticipants])
 	b.reset()
 	return b
 }
+
+// Window gives the first and the last day of which anything of the participant with
+// an internal code is released; a day of NoDate is no bound.
+type Window func(code string) (first, last study.Date, err error)
+
+// Within bounds what is released of each participant.
+func (b *Builder) Within(w Window) { b.window = w }
 
 // Tables are the tables before door 2; the batches of Take and Static are of
 // these very descriptions.
@@ -76,6 +91,8 @@ func (b *Builder) Tally() Tally { return b.tally }
 // participants (an empty one where there are none), in the order of Tables.
 func (b *Builder) Take() []*study.Batch {
 	full := b.batches
+	full[atParticipants] = rowsOf(b.people, b.taken, b.people.Rows)
+	b.taken = b.people.Rows
 	b.reset()
 	return full
 }
@@ -85,6 +102,7 @@ func (b *Builder) reset() {
 	for i := range b.batches {
 		b.batches[i] = newBatch(b.tables[i])
 	}
+	b.batches[atParticipants] = b.people
 }
 
 // happened is a visit that is released.
@@ -107,9 +125,21 @@ func (b *Builder) Add(p study.Participant, j *study.Judgement, records []study.C
 		return nil
 	}
 	b.tally.Participants++
-	row := owner{&p, b.anchor(j)}
-	visits := b.happenedVisits(p.Code, j, records)
-	b.addParticipant(row, visits)
+	row := owner{&p, b.anchor(j), study.NoDate, study.NoDate}
+	if b.window != nil {
+		var err error
+		if row.first, row.last, err = b.window(p.Code); err != nil {
+			return err
+		}
+	}
+	if !row.sees(p.Withdrawn, p.Withdrawn) {
+		p.Withdrawn = study.NoDate
+	}
+	visits := b.happenedVisits(row, j, records)
+	b.sort(records, visits)
+	if err := b.addParticipant(row, visits, records); err != nil {
+		return err
+	}
 	for i := range visits {
 		b.addVisit(row, &visits[i], j.Deviations)
 	}
@@ -124,7 +154,13 @@ func (b *Builder) Add(p study.Participant, j *study.Judgement, records []study.C
 // owner is whose row it is.
 type owner struct {
 	*study.Participant
-	anchor study.Date
+	anchor      study.Date
+	first, last study.Date // days between which anything is released; NoDate = no bound
+}
+
+// sees reports whether what happened from one day to another may be released.
+func (o owner) sees(from, to study.Date) bool {
+	return (!o.first.Known() || from >= o.first) && (!o.last.Known() || to <= o.last)
 }
 
 // studyDay is the study day of d, false where it or the anchor is unknown.
@@ -155,7 +191,7 @@ func (b *Builder) anchor(j *study.Judgement) study.Date {
 // happenedVisits decides about every record of the participant and with it
 // about every visit: a visit is released when one of its records is. b.order
 // is left with the indexes of the released records.
-func (b *Builder) happenedVisits(code string, j *study.Judgement, records []study.CurrentRecord) []happened {
+func (b *Builder) happenedVisits(o owner, j *study.Judgement, records []study.CurrentRecord) []happened {
 	held := make(map[study.RecordKey]bool, len(j.Holds))
 	for _, h := range j.Holds {
 		held[h.Key] = true
@@ -182,6 +218,9 @@ func (b *Builder) happenedVisits(code string, j *study.Judgement, records []stud
 		case b.plan.Cutoff.Known() && !b.study.Relative && v.Actual.First() > b.plan.Cutoff:
 			b.tally.AfterCutoff++
 			continue
+		case !b.study.Relative && !o.sees(v.Actual.First(), v.Actual.Last()):
+			b.tally.Truncated++
+			continue
 		default:
 			v.released++
 		}
@@ -194,7 +233,7 @@ func (b *Builder) happenedVisits(code string, j *study.Judgement, records []stud
 	})
 	for i := range b.visits {
 		b.visits[i].seq = int64(i + 1)
-		b.visits[i].id = VisitKey(code, b.visits[i].No)
+		b.visits[i].id = VisitKey(o.Code, b.visits[i].No)
 	}
 	b.tally.Visits += int64(len(b.visits))
 	return b.visits
@@ -209,9 +248,8 @@ func visitNo(visits []happened, no int32) *happened {
 	return nil
 }
 
-// addRecords appends the released records to the tables of their forms, in the
-// order of visit and occurrence.
-func (b *Builder) addRecords(o owner, records []study.CurrentRecord, visits []happened) error {
+// sort brings the released records into the order of form, visit and occurrence.
+func (b *Builder) sort(records []study.CurrentRecord, visits []happened) {
 	seqOf := func(i int) int64 {
 		if v := visitNo(visits, records[i].Key.VisitNo); v != nil {
 			return v.seq
@@ -222,6 +260,10 @@ func (b *Builder) addRecords(o owner, records []study.CurrentRecord, visits []ha
 		a, c := &records[x].Key, &records[y].Key
 		return cmp.Or(cmp.Compare(a.Form, c.Form), cmp.Compare(seqOf(x), seqOf(y)), compareOccurrence(a.Occurrence, c.Occurrence))
 	})
+}
+
+// addRecords appends the released records to the tables of their forms.
+func (b *Builder) addRecords(o owner, records []study.CurrentRecord, visits []happened) error {
 	recordSeq, before := int64(0), study.RecordKey{Form: -1}
 	for _, i := range b.order {
 		key := records[i].Key

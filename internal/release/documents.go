@@ -33,24 +33,19 @@ func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][
 	if err != nil {
 		return nil, err
 	}
-	reconciliation, err := encodeJSON(newReconciliation(p))
+	written, err := reports(p, s)
 	if err != nil {
 		return nil, err
 	}
 	var docs []deid.Artifact
-	for _, d := range []struct {
-		path    string
-		content []byte
-	}{
+	for _, d := range append([]document{
 		{manifestName, manifest},
 		{"data_dictionary.csv", csvOf(dictionaryBatch(dictionaryTable(), tables))},
 		{"codelists.csv", csvOf(codelistsBatch(codelistsTable(), s))},
 		{"lineage_columns.csv", lineageColumns(s, p.Sources, tables)},
 		{"README.md", readme(m, s)},
-		{"CHANGELOG.md", changelog(m, prev)},
-		{"reports/reconciliation.json", reconciliation},
-		{"reports/reconciliation.md", newReconciliation(p).text()},
-	} {
+		{"CHANGELOG.md", changelog(m, prev, tellerOf(s))},
+	}, written...) {
 		a, err := deid.Document(d.path, d.content)
 		if err != nil {
 			return nil, err
@@ -66,6 +61,42 @@ func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][
 		return nil, err
 	}
 	return append(docs, sums), nil
+}
+
+// document is a document before it is an artifact.
+type document struct {
+	path    string
+	content []byte
+}
+
+// reports are the reports of a release, each for programs and for people.
+func reports(p Plan, s *study.Study) ([]document, error) {
+	reconciled, err := newReconciliation(p, tellerOf(s))
+	if err != nil {
+		return nil, err
+	}
+	asJSON, err := encodeJSON(reconciled)
+	if err != nil {
+		return nil, err
+	}
+	docs := []document{{"reports/reconciliation.json", asJSON}, {"reports/reconciliation.md", reconciled.text()}}
+	if p.Deid != nil {
+		if asJSON, err = p.Deid.JSON(); err != nil {
+			return nil, err
+		}
+		docs = append(docs, document{"reports/deidentification.json", asJSON}, document{"reports/deidentification.md", p.Deid.Markdown()})
+	}
+	if p.Risk != nil {
+		r, err := p.Risk.report()
+		if err != nil {
+			return nil, err
+		}
+		if asJSON, err = encodeJSON(r); err != nil {
+			return nil, err
+		}
+		docs = append(docs, document{"reports/risk.json", asJSON}, document{"reports/risk.md", r.text()})
+	}
+	return docs, nil
 }
 
 // sumLines is SHA256SUMS: sorted by path, as sha256sum -c reads it.
@@ -119,16 +150,6 @@ func lineageColumns(s *study.Study, sources []*study.Source, tables []*study.Tab
 	return encodeCSV(rows)
 }
 
-// smallest is the least count that people are shown: 1 to 10 print as <11.
-const smallest = 11
-
-func masked(n int64) string {
-	if small(n) {
-		return "<" + strconv.Itoa(smallest)
-	}
-	return strconv.FormatInt(n, 10)
-}
-
 func readme(m *Manifest, s *study.Study) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s: %s\n\n%s\n\n", m.ID, s.Title, m.Description)
@@ -142,7 +163,7 @@ func readme(m *Manifest, s *study.Study) []byte {
 	fmt.Fprintf(&b, "\n- De-identification claim, computed from the rules applied: **%s**\n- Participant ids are stable within the series `%s`\n\n", m.Longitude.Claim, m.Longitude.Series)
 	b.WriteString("## Tables\n\n| table | one row per | rows | key |\n|---|---|---:|---|\n")
 	for _, r := range m.Resources {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Name, strings.TrimPrefix(r.Grain, "one row per "), masked(r.Rows), strings.Join(r.Schema.PrimaryKey, ", "))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Name, strings.TrimPrefix(r.Grain, "one row per "), tellerOf(s).alone(r.Rows), strings.Join(r.Schema.PrimaryKey, ", "))
 	}
 	b.WriteString(`
 Every column is described in ` + "`data_dictionary.csv`" + `, every code in ` + "`codelists.csv`" + `, and where a column comes
@@ -161,7 +182,7 @@ checks the signature in ` + "`release.dsse.json`" + ` and that nothing was added
 
 // changelog compares the tables with those of the release before. Numbers of
 // rows that differ by 1 to 10 are not shown, because their difference would be.
-func changelog(m, prev *Manifest) []byte {
+func changelog(m, prev *Manifest, tell teller) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Changes in %s\n\n", m.ID)
 	if prev == nil {
@@ -183,35 +204,25 @@ func changelog(m, prev *Manifest) []byte {
 		was := before[now.Name]
 		delete(before, now.Name)
 		if was == nil {
-			fmt.Fprintf(&b, "| `%s` | %s | new table |\n", now.Name, masked(now.Rows))
+			fmt.Fprintf(&b, "| `%s` | %s | new table |\n", now.Name, tell.alone(now.Rows))
 			continue
 		}
 		content := "changed"
 		if now.Hash == was.Hash {
 			content = "same files"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", now.Name, nowWas(now.Rows, was.Rows), content)
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", now.Name, tell.change(now.Rows, was.Rows), content)
 		columns = append(columns, columnChanges(now, was)...)
 	}
 	for _, r := range prev.Resources {
 		if before[r.Name] != nil {
-			fmt.Fprintf(&b, "| `%s` | 0 (%s) | removed |\n", r.Name, masked(r.Rows))
+			fmt.Fprintf(&b, "| `%s` | 0 (%s) | removed |\n", r.Name, tell.alone(r.Rows))
 		}
 	}
 	if len(columns) > 0 {
 		b.WriteString("\n## Columns\n\n" + strings.Join(columns, "\n") + "\n")
 	}
 	return b.Bytes()
-}
-
-func nowWas(now, was int64) string {
-	switch difference := max(now-was, was-now); {
-	case difference == 0:
-		return masked(now) + " (as before)"
-	case difference < smallest:
-		return "about as before (fewer than " + strconv.Itoa(smallest) + " differ)"
-	}
-	return masked(now) + " (" + masked(was) + ")"
 }
 
 func columnChanges(now, was *Resource) (changes []string) {

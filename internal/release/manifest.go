@@ -2,6 +2,7 @@ package release
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"longitude/deid"
+	"longitude/internal/columnar"
 	"longitude/study"
 )
 
@@ -25,6 +27,8 @@ type Plan struct {
 	Digests map[string]string // of everything that shaped the release: study document, mappings, program
 	Sources []*study.Source   // of the study, for the lineage of columns
 	Tally   Tally
+	Deid    *deid.Report // what door 2 did
+	Risk    *Risk        // what the risk gate found
 }
 
 // Manifest is datapackage.json: a Frictionless Data Package (version 2) whose
@@ -124,6 +128,7 @@ type Extension struct {
 	Previous string            `json:"previous,omitempty"`
 	Batches  int64             `json:"batches"`
 	Digests  map[string]string `json:"digests"`
+	Risk     *riskReport       `json:"risk,omitempty"`
 }
 
 // Protocol names the rulebook that judged the visits.
@@ -151,11 +156,45 @@ func ReadPrevious(dir string) (*Manifest, study.Digest, error) {
 	manifest, err := os.ReadFile(filepath.Join(dir, manifestName))
 	envelope, errEnvelope := os.ReadFile(filepath.Join(dir, envelopeName))
 	if err != nil || errEnvelope != nil {
-		return nil, study.Digest{}, &study.Error{Code: "release.previous", Op: "reading the release before this one: its manifest or envelope cannot be read",
-			Hint: "restore the folder of the previous release: releases of a series are a chain", Exit: study.ExitEnvironment}
+		return nil, study.Digest{}, noPrevious("its manifest or envelope cannot be read")
 	}
 	m, err := ParseManifest(manifest)
 	return m, sha256.Sum256(envelope), err
+}
+
+// ReadParticipants reads the released ids of the participants of a release from its
+// folder.
+func ReadParticipants(ctx context.Context, dir string, m *Manifest) (map[string]bool, error) {
+	ids := map[string]bool{}
+	for i := range m.Resources {
+		if m.Resources[i].Name != tableParticipants {
+			continue
+		}
+		for _, path := range m.Resources[i].Path {
+			if err := readIDs(ctx, dir, path, ids); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return ids, nil
+}
+
+func readIDs(ctx context.Context, dir, path string, ids map[string]bool) error {
+	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(path)))
+	if err != nil {
+		return noPrevious("a part of it cannot be read")
+	}
+	defer func() { _ = f.Close() }()
+	part, err := columnar.Texts(ctx, f, path, participantColumn().Name)
+	for _, id := range part {
+		ids[id] = true
+	}
+	return err
+}
+
+func noPrevious(what string) error {
+	return &study.Error{Code: "release.previous", Op: "reading the release before this one: " + what,
+		Hint: "restore the folder of the previous release: releases of a series are a chain", Exit: study.ExitEnvironment}
 }
 
 // newManifest describes the released tables and their parts.
@@ -177,6 +216,13 @@ func newManifest(p Plan, s *study.Study, tables []*study.Table, parts map[string
 			Protocol: Protocol{s.Protocol.ID, s.Protocol.Version, s.Digest.String()},
 			Claim:    p.Claim, Previous: p.Previous, Batches: p.Batches, Digests: digests,
 		},
+	}
+	if p.Risk != nil {
+		report, err := p.Risk.report()
+		if err != nil {
+			return nil, err
+		}
+		m.Longitude.Risk = &report
 	}
 	categories := map[string][]Category{}
 	for _, list := range codelists(s) {

@@ -178,14 +178,16 @@ func qualityTable() *study.Table {
 			nullable(plain("column_name", "Field", study.TextKind, "Field that is checked; NULL where it is about several.")),
 			coded(plain("check_kind", "Kind", study.TextKind, "What is checked."), listCheckKind),
 			coded(plain("severity", "Severity", study.TextKind, "What a failure means."), listSeverity),
-			plain("n_checked", "Checked", study.Int64Kind, "Released rows that the check applies to: of required all, of other rules on a field those with a value."),
-			plain("n_failed", "Failed", study.Int64Kind, "Released rows that fail it. What a check refuses is in quarantine and in no table."),
-			nullable(plain("pct_failed", "Failed, percent", study.FloatKind, "100 × n_failed / n_checked, two decimals; NULL where nothing was checked.")),
+			nullable(plain("n_checked", "Checked", study.Int64Kind, "Released rows that the check applies to: of required all, of other rules on a field those with a value; NULL where it would tell of 1 to 10.")),
+			nullable(plain("n_failed", "Failed", study.Int64Kind, "Released rows that fail it; NULL where 1 to 10 do, or do not. What a check refuses is in quarantine and in no table.")),
+			nullable(plain("pct_failed", "Failed, percent", study.FloatKind, "100 × n_failed / n_checked, two decimals; NULL where nothing was checked or either is NULL.")),
 			plain("passed", "Passed", study.BoolKind, "Whether no row fails it."),
 		}}
 }
 
-func qualityBatch(t *study.Table, q *quality) *study.Batch {
+// qualityBatch hides small counts as documents do: findings are on no released row,
+// so nobody can count them there, and the table is printed as it is.
+func qualityBatch(t *study.Table, q *quality, tell teller) *study.Batch {
 	batch := newBatch(t)
 	for i := range q.checks {
 		c := &q.checks[i]
@@ -196,9 +198,14 @@ func qualityBatch(t *study.Table, q *quality) *study.Batch {
 		l.textOrNull(c.column)
 		l.text(c.kind)
 		l.text(string(c.severity))
-		l.int(q.checked(c))
-		l.int(c.failed)
-		l.percent(c.failed, q.checked(c))
+		failed, checked := tell.share(c.failed, q.checked(c))
+		l.known(int(q.checked(c)), checked)
+		l.known(int(c.failed), failed)
+		if checked && failed {
+			l.percent(c.failed, q.checked(c))
+		} else {
+			l.null()
+		}
 		l.bool(c.failed == 0)
 	}
 	return batch

@@ -54,7 +54,9 @@ func TestDataQuality(t *testing.T) {
 	finding(0, "adverse_events/11:fall_is_serious", study.Open) // no such record is released
 	finding(0, "adverse_events/9:tells_the_arm", study.Open)
 
-	_, tables := built(t, checked(), plan(1), w)
+	inside := checked()
+	inside.Deid.Profile = "internal"
+	_, tables := built(t, inside, plan(1), w)
 	same(t, "data_quality", cells(tables["data_quality"], "check_order", "check_id", "table_name", "column_name", "check_kind", "severity", "n_checked", "n_failed", "pct_failed", "passed"),
 		"1 visual_acuity.va.required visual_acuity va required flag 5 1 20 0",
 		"2 visual_acuity.iop_mmhg.range visual_acuity iop_mmhg range flag 3 1 33.33 0",
@@ -68,6 +70,23 @@ func TestDataQuality(t *testing.T) {
 			t.Error("a finding of a check stands among the deviations")
 		}
 	}
+}
+
+// What leaves the house tells neither of 1 to 10 rows that fail nor of as few that do
+// not, which is the difference.
+func TestSmallFindingsStayInside(t *testing.T) {
+	s := checked()
+	b := NewBuilder(s, plan(1))
+	for i, c := range [][2]int64{{200, 5}, {200, 40}, {200, 195}, {5, 0}, {40, 0}} {
+		b.quality.checks[i].failed, b.quality.checks[i].kind = c[1], "required"
+		b.quality.checks[i].form = i
+	}
+	b.quality.records = []int64{200, 200, 200, 5, 40, 0, 0}
+	for i := range b.quality.checks[5:] {
+		b.quality.checks[5+i].form, b.quality.checks[5+i].field = 5, -1
+	}
+	batch := qualityBatch(qualityTable(), b.quality, tellerOf(s))
+	same(t, "told", cells(batch, "n_checked", "n_failed", "pct_failed", "passed")[:5], "200 ∅ ∅ 0", "200 40 20 0", "200 ∅ ∅ 0", "∅ 0 ∅ 1", "40 0 0 1")
 }
 
 func TestNothingCheckedIsNoPercentage(t *testing.T) {

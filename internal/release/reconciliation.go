@@ -6,8 +6,8 @@ import (
 )
 
 // reconciliation is reports/reconciliation.json: the count equations of what was
-// ingested and of what was released. Counts from 1 to 10 are not told, in either
-// form, nor is any that would give one of them away.
+// ingested and of what was released. Outside of the house counts from 1 to 10 are not
+// told, in either form, nor is any that would give one of them away.
 type reconciliation struct {
 	Batches   int64      `json:"batches"`
 	Balanced  bool       `json:"balanced"`
@@ -18,63 +18,54 @@ type reconciliation struct {
 type equation struct {
 	Of    string `json:"of"`
 	Total string `json:"total"`
-	Parts []part `json:"parts"`
+	Parts []told `json:"parts"`
+}
+
+func newReconciliation(p Plan, tell teller) (reconciliation, error) {
+	c, t := p.Counts, p.Tally
+	rows, records := c.Unaccounted()
+	r := reconciliation{Batches: p.Batches, Balanced: rows == 0 && records == 0 && t.Unaccounted() == 0}
+	for _, e := range []struct {
+		of    string
+		total int64
+		parts []part
+	}{
+		{"Rows read", c.Read, []part{{"mapped", c.Mapped}, {"quarantined", c.RowsQuarantined}, {"ignored by the mapping", c.Ignored}}},
+		{"Records produced", c.Produced, []part{{"accepted", c.Accepted}, {"unchanged", c.Unchanged}, {"superseded", c.Superseded}, {"quarantined", c.Quarantined}, {"held", c.Held}}},
+		{"Current records", t.Records, []part{{"released", t.Released}, {"held", t.Held}, {"withheld with their visit", t.Withheld},
+			{"of visits that have not happened", t.NotHappened}, {"after the data cut-off", t.AfterCutoff}, {"near the ends of shifted data", t.Truncated}}},
+	} {
+		next, err := newEquation(e.of, e.total, e.parts, tell)
+		if err != nil {
+			return r, err
+		}
+		r.Equations = append(r.Equations, next)
+	}
+	return r, nil
 }
 
 type part struct {
-	Name  string `json:"name"`
-	Count string `json:"count"`
-	exact int64
+	name  string
+	count int64
 }
 
-func newReconciliation(p Plan) reconciliation {
-	c, t := p.Counts, p.Tally
-	rows, records := c.Unaccounted()
-	return reconciliation{
-		Batches:  p.Batches,
-		Balanced: rows == 0 && records == 0 && t.Unaccounted() == 0,
-		Equations: []equation{
-			newEquation("Rows read", c.Read, part{Name: "mapped", exact: c.Mapped}, part{Name: "quarantined", exact: c.RowsQuarantined},
-				part{Name: "ignored by the mapping", exact: c.Ignored}),
-			newEquation("Records produced", c.Produced, part{Name: "accepted", exact: c.Accepted}, part{Name: "unchanged", exact: c.Unchanged},
-				part{Name: "superseded", exact: c.Superseded}, part{Name: "quarantined", exact: c.Quarantined}, part{Name: "held", exact: c.Held}),
-			newEquation("Current records", t.Records, part{Name: "released", exact: t.Released}, part{Name: "held", exact: t.Held},
-				part{Name: "withheld with their visit", exact: t.Withheld}, part{Name: "of visits that have not happened", exact: t.NotHappened},
-				part{Name: "after the data cut-off", exact: t.AfterCutoff}),
-		},
+// newEquation hides what is small and what would give it away. A total that is not
+// the sum of its parts is told by itself: the release is refused for it.
+func newEquation(of string, total int64, parts []part, tell teller) (equation, error) {
+	counts, sum := make([]int64, len(parts)), int64(0)
+	for i, p := range parts {
+		counts[i], sum = p.count, sum+p.count
 	}
+	cells, shown, err := tell.list(counts)
+	if sum != total {
+		shown = tell.alone(total)
+	}
+	e := equation{Of: of, Total: shown}
+	for i, cell := range cells {
+		e.Parts = append(e.Parts, told{parts[i].name, cell})
+	}
+	return e, err
 }
-
-// notShown stands for a count that would give a small one away.
-const notShown = "not shown"
-
-// newEquation masks the small parts, and then the next smallest until what is
-// hidden adds up to a number that is not small itself: else the total less the
-// others would tell it.
-func newEquation(of string, total int64, parts ...part) equation {
-	var hidden int64
-	for i := range parts {
-		if parts[i].Count = masked(parts[i].exact); small(parts[i].exact) {
-			hidden += parts[i].exact
-		}
-	}
-	for small(hidden) {
-		next := -1
-		for i := range parts {
-			if n := parts[i].exact; n >= smallest && parts[i].Count != notShown && (next < 0 || n < parts[next].exact) {
-				next = i
-			}
-		}
-		if next < 0 {
-			break // the total is small too, and masked
-		}
-		parts[next].Count = notShown
-		hidden += parts[next].exact
-	}
-	return equation{Of: of, Total: masked(total), Parts: parts}
-}
-
-func small(n int64) bool { return n > 0 && n < smallest }
 
 // text is reports/reconciliation.md.
 func (r reconciliation) text() []byte {

@@ -90,7 +90,7 @@ func (l *line) percent(part, whole int64) {
 
 func (l *line) date(d study.Date) { l.known(int(d), d.Known()) }
 
-func (b *Builder) addParticipant(o owner, visits []happened) {
+func (b *Builder) addParticipant(o owner, visits []happened, records []study.CurrentRecord) error {
 	l := b.line(atParticipants, o)
 	l.textOrNull(o.Site)
 	l.known(o.studyDay(o.Consented))
@@ -118,6 +118,12 @@ func (b *Builder) addParticipant(o owner, visits []happened) {
 		l.date(o.Consented)
 		l.date(o.Withdrawn)
 	}
+	for _, p := range b.quasi {
+		if err := b.addPersonal(l.batch, p, records); err != nil {
+			return err
+		}
+	}
+	return b.addToGate(o, visits, records)
 }
 
 // exact is the date of a visit known to the day, else NoDate.
@@ -194,7 +200,7 @@ func (b *Builder) addStatus(o owner, j *study.Judgement, visits []happened) (set
 			}
 		}
 		for i := range j.Visits {
-			if v := &j.Visits[i]; v.Type == t && status == "" && b.settled(v) {
+			if v := &j.Visits[i]; v.Type == t && status == "" && b.settled(o, v) {
 				status, no, due = v.Status, v.No, v.Due
 			}
 		}
@@ -216,7 +222,7 @@ func (b *Builder) addStatus(o owner, j *study.Judgement, visits []happened) (set
 
 // settled reports whether a visit that did not happen may be told. A relative
 // calendar has no cut-off to compare with.
-func (b *Builder) settled(v *study.Visit) bool {
+func (b *Builder) settled(o owner, v *study.Visit) bool {
 	switch v.Status {
 	case study.Missed, study.NotDone, study.Cancelled:
 	default:
@@ -229,7 +235,7 @@ func (b *Builder) settled(v *study.Visit) bool {
 	if b.plan.Cutoff.Known() {
 		last = min(last, b.plan.Cutoff)
 	}
-	return v.WindowEnd.Known() && v.WindowEnd+study.Date(b.study.Deid.MissedLagDays) < last
+	return v.WindowEnd.Known() && o.sees(v.WindowEnd, v.WindowEnd) && v.WindowEnd+study.Date(b.study.Deid.MissedLagDays) < last
 }
 
 // addDeviations appends the deviations that are not resolved, of the participant

@@ -17,7 +17,7 @@ func (b *Builder) Static(released []*study.Table, claim string) []*study.Batch {
 	p.Claim = claim
 	return []*study.Batch{
 		scheduleBatch(t[0], b.study),
-		qualityBatch(t[1], b.quality),
+		qualityBatch(t[1], b.quality, tellerOf(b.study)),
 		codelistsBatch(t[2], b.study),
 		reasonsBatch(t[3]),
 		dictionaryBatch(t[4], append(slices.Clone(released), t...)),

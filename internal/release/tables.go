@@ -37,7 +37,8 @@ const (
 // participants come first, in the order in which Builder.Take gives their rows,
 // then those of Builder.Static.
 func Tables(s *study.Study) []*study.Table {
-	tables := []*study.Table{participantsTable(s), visitsTable(s), statusTable(), deviationsTable()}
+	participants, _ := participantsTable(s)
+	tables := []*study.Table{participants, visitsTable(s), statusTable(), deviationsTable()}
 	taken := map[string]bool{
 		tableParticipants: true, tableVisits: true, tableSchedule: true, tableStatus: true, tableDeviations: true,
 		tableCodelists: true, tableReasons: true, tableDictionary: true, tableInfo: true, tableQuality: true,
@@ -113,7 +114,7 @@ func date(name, label, description string) study.Column {
 	return study.Column{Name: name, Label: label, Kind: study.DateKind, Class: study.DateClass, Nullable: true, Description: description}
 }
 
-func participantsTable(s *study.Study) *study.Table {
+func participantsTable(s *study.Study) (*study.Table, []personal) {
 	t := &study.Table{Name: tableParticipants, Label: "Participants", Grain: "one row per participant", Key: []string{"participant_id"}}
 	t.Columns = []study.Column{
 		participantColumn(),
@@ -129,7 +130,7 @@ func participantsTable(s *study.Study) *study.Table {
 	if calendar(s) {
 		t.Columns = append(t.Columns, date("consent_date", "Consent", "Date of consent."), date("withdrawal_date", "Withdrawal", "Date of withdrawal from follow-up."))
 	}
-	return t
+	return t, quasiColumns(s, t)
 }
 
 func visitsTable(s *study.Study) *study.Table {

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"strconv"
+
+	"longitude/deid"
+	"longitude/internal/columnar"
+	"longitude/internal/postgres"
+	"longitude/internal/release"
+	"longitude/pipeline"
+	"longitude/sinks"
+	sinklist "longitude/sinks/all"
+	"longitude/study"
+	"longitude/transform"
+)
+
+// releaser makes a study ready for a release.
+func (h *house) releaser(ctx context.Context, s *study.Study) (*pipeline.Releaser, error) {
+	in, err := h.store.Series(ctx, s.Name)
+	if err != nil {
+		return nil, err
+	}
+	recipient, err := h.recipient(s, in)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := h.sinks(s)
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline.Releaser{Study: s, Policy: mapped(policy(in), h.sourcesOf(s)), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
+		Book: func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(ctx, s, in.Name, plan, recipient) },
+		Urgent: func(ctx context.Context, plan study.ReleasePlan) (bool, error) {
+			by, err := h.signedBy(ctx, urgentRecord(plan))
+			return by != "", err
+		},
+		Format: &columnar.Format{}, Sinks: targets, Observer: h.observer, Log: h.a.log, Now: h.now, TempDir: h.temp(),
+		Progress: func(stage string, done, total int) {
+			if done == total || done%16 == 0 {
+				h.a.progress("%s: %s %d of %d", s.Name, stage, done, total)
+			}
+		}}, h.writePolicy(s)
+}
+
+// recipient is the view of those who get the releases of a series.
+func (h *house) recipient(s *study.Study, in postgres.Series) (*deid.Recipient, error) {
+	return deid.NewRecipient(s, in.Name, deid.At(h.ring, in.KeyVersion))
+}
+
+// policy identifies everything besides data and protocol that shapes a
+// release's bytes.
+func policy(in postgres.Series) study.Digest {
+	return sha256.Sum256([]byte(in.Name + "|" + strconv.Itoa(in.KeyVersion) + "|" + columnar.Writer + "|" + fullVersion()))
+}
+
+// sinks opens the places where a study's releases go.
+func (h *house) sinks(s *study.Study) (map[string]sinks.Sink, error) {
+	out := map[string]sinks.Sink{}
+	to := s.Releases.To
+	if len(to) == 0 {
+		to = []string{"local"}
+	}
+	for _, spec := range sinklist.Specs() {
+		if !slices.Contains(to, spec.Type) {
+			continue
+		}
+		sink, err := spec.Open(sinks.Runtime{DataDir: h.cfg.Service.DataDir})
+		if err != nil {
+			return nil, err
+		}
+		out[spec.Type] = sink
+	}
+	if len(out) < len(to) {
+		return nil, &study.Error{Code: "sink.unknown", Op: "study " + s.Name + " publishes to a place that this program does not know", Exit: study.ExitUsage,
+			Hint: "list only sinks of this version under releases.to"}
+	}
+	return out, nil
+}
+
+// book is one release on its way: the builder of its rows and the writer of its
+// documents, over the same plan.
+type book struct {
+	*release.Builder
+	h        *house
+	study    *study.Study
+	plan     release.Plan
+	previous *release.Manifest
+	before   map[string]bool // released ids of the previous release; nil = there was none
+	envelope study.Digest    // of the previous release
+}
+
+func (h *house) book(ctx context.Context, s *study.Study, series string, plan study.ReleasePlan, recipient *deid.Recipient) (*book, error) {
+	p := release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}, Sources: h.sourcesOf(s)}
+	for mapping, digest := range plan.Mappings {
+		p.Digests["mapping:"+mapping] = digest
+	}
+	b := &book{Builder: release.NewBuilder(s, p), h: h, study: s, plan: p}
+	b.Within(recipient.Window)
+	if plan.PreviousLocation == "" {
+		return b, nil
+	}
+	var err error
+	if b.previous, b.envelope, err = release.ReadPrevious(folderOf(plan.PreviousLocation)); err != nil {
+		return nil, err
+	}
+	b.before, err = release.ReadParticipants(ctx, folderOf(plan.PreviousLocation), b.previous)
+	return b, err
+}
+
+func (b *book) Unaccounted() int64 { return b.Tally().Unaccounted() }
+
+func (b *book) Judge(ctx context.Context, recipient *deid.Recipient) error {
+	var err error
+	b.plan.Risk, err = b.Builder.Judge(ctx, recipient, b.before, func(ctx context.Context, digest study.Digest) (string, error) {
+		return b.h.signedBy(ctx, waiverRecord(b.plan.ReleasePlan, digest))
+	})
+	return err
+}
+
+func (b *book) Documents(released []*study.Table, report deid.Report, parts map[string][]deid.Artifact) ([]deid.Artifact, error) {
+	b.plan.Claim, b.plan.Tally, b.plan.Deid = report.Claim, b.Tally(), &report
+	return release.Documents(b.plan, b.study, released, parts, b.previous)
+}
+
+func (b *book) Envelope(claim string, documents, parts []deid.Artifact) (deid.Artifact, error) {
+	keyID, signer, err := b.h.ring.Signer(b.study.Name)
+	if err != nil {
+		return deid.Artifact{}, err
+	}
+	b.plan.Claim = claim
+	return release.Envelope(b.plan, documents, parts, b.envelope, signer, keyID, b.plan.PlannedAt)
+}
