@@ -6,6 +6,7 @@ import (
 	"longitude/transform/formats/csv"
 	"longitude/transform/formats/datasetjson"
 	"longitude/transform/formats/json"
+	"longitude/transform/formats/odm"
 	"longitude/transform/formats/xlsx"
 	"longitude/transform/formats/xport"
 )
@@ -17,6 +18,7 @@ func Formats() map[string]transform.Format {
 		"datasetjson": datasetjson.Format{},
 		"json":        json.Format{},
 		"ndjson":      json.Format{Lines: true},
+		"odm":         odm.Format{},
 		"xlsx":        xlsx.Format{},
 		"xport":       xport.Format{},
 	}
