@@ -38,6 +38,7 @@ func newWatch(ctx context.Context, r *reading) (*watch, error) {
 
 func (w *watch) begin(m *transform.Mapper) {
 	w.asked, w.observer = m.Columns(), m.Observer()
+	w.accepted = transform.Shown(w.accepted, w.asked)
 	if w.keep {
 		m.KeepRows()
 	}
@@ -85,7 +86,7 @@ func (w *watch) shape() study.Shape {
 	if !slices.ContainsFunc(s.Columns[:w.places], held) {
 		s.Columns = s.Columns[:w.places]
 	}
-	return s
+	return transform.Shown(s, w.asked)
 }
 
 // known is the shape of the object with what it shows nothing of as it was.

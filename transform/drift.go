@@ -303,17 +303,41 @@ func stricter(a, b study.DriftAction) study.DriftAction {
 	return b
 }
 
-// mostPlain is the length of the longest name that is told.
-const mostPlain = 64
+// Shown is a shape as it may be kept and told: of columns that the mapping does not
+// ask for, a name that may be more than one stands by its place.
+func Shown(s study.Shape, asked []string) study.Shape {
+	known := make(map[string]bool, len(asked))
+	for _, name := range asked {
+		known[norm.NFC.String(name)] = true
+	}
+	s.Columns = slices.Clone(s.Columns)
+	for i, c := range s.Columns {
+		if !known[c.Name] {
+			s.Columns[i].Name = plainName(c.Name, i)
+		}
+	}
+	return s
+}
+
+// mostPlain is the length of the longest name that is told, and mostDigits how many
+// digits it has at most: with more it may be the number of somebody, or a date.
+const (
+	mostPlain  = 64
+	mostDigits = 5
+)
 
 // plainName is a column's name, or its place where the name may be more than one.
 func plainName(name string, index int) string {
+	digits := 0
 	for _, r := range name {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !bytes.ContainsRune([]byte(" _-./"), r) {
 			return "column " + strconv.Itoa(index+1)
 		}
+		if unicode.IsDigit(r) {
+			digits++
+		}
 	}
-	if name == "" || len(name) > mostPlain {
+	if name == "" || len(name) > mostPlain || digits > mostDigits {
 		return "column " + strconv.Itoa(index+1)
 	}
 	return name

@@ -127,6 +127,7 @@ func TestDrifts(t *testing.T) {
 		"most has gone, lenient":    {accepted, "x:text", study.DriftPolicy{MissingColumn: study.Evolve}, "header_unknown  > mapped quarantine;"},
 		"a name that is no name":    {accepted, accepted + " Jane<jane@x>:text", standard, "new_column column 5 >text evolve;"},
 		"a name that is too long":   {accepted, accepted + " " + strings.Repeat("x", 65) + ":text", standard, "new_column column 5 >text evolve;"},
+		"a name that is a number":   {accepted, accepted + " 7739-1004:text", standard, "new_column column 5 >text evolve;"},
 		"a name in another script":  {accepted, accepted + " Größe+2:number", standard, "new_column Größe 2 >number evolve;"},
 		"the first object":          {"", accepted, strict, ""},
 		"the first, with one short": {"", "id:text n:number note:text", strict, "missing_column on > mapped freeze;"},
@@ -203,4 +204,20 @@ func shapeOfFile(t *testing.T, file string) study.Shape {
 		t.Fatal("the file cannot be read")
 	}
 	return o.Shape()
+}
+
+// What is kept of a shape has no name that may be somebody's, unless the mapping
+// itself asks for the column.
+func TestShownShape(t *testing.T) {
+	seen := study.Shape{Columns: []study.ColumnShape{{Name: "id"}, {Name: "VA (letters)"}, {Name: "jane@x.invalid"}, {Name: "note"}, {Name: "123456"}}}
+	var got []string
+	for _, c := range Shown(seen, []string{"id", "VA (letters)"}).Columns {
+		got = append(got, c.Name)
+	}
+	if want := []string{"id", "VA (letters)", "column 3", "note", "column 5"}; !slices.Equal(got, want) {
+		t.Errorf("shown as %q, want %q", got, want)
+	}
+	if seen.Columns[2].Name != "jane@x.invalid" {
+		t.Error("the shape itself was changed")
+	}
 }
