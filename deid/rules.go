@@ -142,7 +142,7 @@ func (r *Recipient) keyRule(t *study.Table, c study.Column, masking string, rele
 // quasi-identifier leaves in participants and nowhere else, so that the risk gate
 // sees all there is.
 func (r *Recipient) valueRule(t *study.Table, c study.Column, f *study.Field, n *Counts) (rule, error) {
-	if f != nil && f.Class == study.Quasi && !perPerson(t) && r.gathered(c) {
+	if f != nil && (f.Class == study.Quasi || slices.Contains(r.study.Deid.Risk.Quasi, c.Form+"."+c.Field)) && !perPerson(t) && r.gathered(c) {
 		return dropped("a quasi-identifier leaves in participants only"), nil
 	}
 	out, err := r.plainRule(t, c, f, n)

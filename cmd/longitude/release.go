@@ -130,6 +130,9 @@ func (h *house) build(ctx context.Context, s *study.Study, asOf study.Date, trig
 	if err != nil {
 		return pipeline.Release{}, err
 	}
+	for _, warning := range r.Recipient.Warnings() {
+		h.a.progress("%s: warning: %s", s.Name, warning)
+	}
 	built, err := r.Build(ctx, asOf, trigger)
 	if err == nil { // the release stands, whether or not it could be anchored
 		h.tellAnchored(ctx, h.anchorAll(ctx))

@@ -20,11 +20,12 @@ func gated() *study.Study {
 		{Name: "sex", Label: "Sex", Type: study.Choice, Class: study.Quasi, Choices: []study.ChoiceItem{{Code: "f", Label: "Female"}, {Code: "m", Label: "Male"}}},
 		{Name: "site", Label: "Ward", Type: study.Integer, Class: study.Quasi, Release: study.Treatment{Action: study.Generalise, Hierarchy: "tens"}},
 		{Name: "smoker", Label: "Smoker", Type: study.Boolean, Class: study.Sensitive},
+		{Name: "height", Label: "Height", Type: study.Integer, Class: study.Clinical},
 		{Name: "seen", Label: "Seen", Type: study.DateType, Class: study.Quasi},
 	}})
 	s.Deid = study.DeidPolicy{Profile: "limited", Pseudonym: "derived", Dates: "study_day", MissedLagDays: 30,
 		Hierarchies: []study.Hierarchy{{Name: "tens", Levels: []study.Level{{Keep: true}, {Band: 10}, {Drop: true}}}},
-		Risk:        study.RiskPolicy{K: 11, L: 2, SuppressMax: 0.05, Sensitive: []string{"demographics.smoker"}, OnFailure: "block"}}
+		Risk:        study.RiskPolicy{K: 11, L: 2, SuppressMax: 0.05, Quasi: []string{"demographics.height"}, Sensitive: []string{"demographics.smoker"}, OnFailure: "block"}}
 	return s
 }
 
@@ -32,8 +33,8 @@ func gated() *study.Study {
 func patient(n int64, sex string, ward int64, smoker string) person {
 	w := someone(n)
 	w.records = append(w.records,
-		study.CurrentRecord{Key: study.RecordKey{Form: 3, VisitNo: 2, Occurrence: "1"}, Answers: pack("m", "99", "true", "2026-02-15")},
-		study.CurrentRecord{Key: study.RecordKey{Form: 3, VisitNo: 1, Occurrence: "1"}, Answers: pack(sex, fmt.Sprint(ward), smoker, "2026-01-01")})
+		study.CurrentRecord{Key: study.RecordKey{Form: 3, VisitNo: 2, Occurrence: "1"}, Answers: pack("m", "99", "true", "180", "2026-02-15")},
+		study.CurrentRecord{Key: study.RecordKey{Form: 3, VisitNo: 1, Occurrence: "1"}, Answers: pack(sex, fmt.Sprint(ward), smoker, "170", "2026-01-01")})
 	return w
 }
 
@@ -47,8 +48,16 @@ func patients(n int) []person {
 
 func nobody(context.Context, study.Digest) (string, error) { return "", nil }
 
+// judged is what came of the gate.
+type judged struct {
+	*Risk
+	recipient *deid.Recipient
+	builder   *Builder
+	held      []*study.Batch
+}
+
 // judge takes people to the gate as the pipeline does, in two parts.
-func judge(t *testing.T, s *study.Study, before map[string]bool, waived Waived, people ...person) (*Risk, error, *deid.Recipient, *Builder, []*study.Batch) {
+func judge(t *testing.T, s *study.Study, before map[string]bool, waived Waived, people ...person) (judged, error) {
 	t.Helper()
 	recipient, err := deid.NewRecipient(s, "main", testKeys{})
 	if err != nil {
@@ -75,22 +84,23 @@ func judge(t *testing.T, s *study.Study, before map[string]bool, waived Waived, 
 		}
 	}
 	x, err := b.Judge(t.Context(), recipient, before, waived)
-	return x, err, recipient, b, held
+	return judged{x, recipient, b, held}, err
 }
 
 // Quasi-identifiers of forms are columns of participants, once each and as first
 // recorded, and of no other released table.
 func TestQuasiIdentifiersLeaveInParticipants(t *testing.T) {
-	_, err, recipient, b, held := judge(t, gated(), nil, nobody, patients(60)...)
+	got, err := judge(t, gated(), nil, nobody, patients(60)...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	held := got.held
 	if len(held) != 2 || held[0].Rows != 31 || held[1].Rows != 29 {
 		t.Fatalf("%d parts", len(held))
 	}
-	same(t, "first recorded", cells(held[1], "sex", "demographics_site")[:2], "m 21", "f 22")
-	for _, table := range b.Tables() {
-		released, err := recipient.Project(table)
+	same(t, "first recorded", cells(held[1], "sex", "demographics_site", "height")[:2], "m 21 170", "f 22 170")
+	for _, table := range got.builder.Tables() {
+		released, err := got.recipient.Project(table)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,11 +110,11 @@ func TestQuasiIdentifiersLeaveInParticipants(t *testing.T) {
 		}
 		switch list := strings.Join(names, " "); table.Name {
 		case "participants":
-			if !strings.HasSuffix(list, " sex demographics_site") || !strings.Contains(list, " site ") {
+			if !strings.HasSuffix(list, " sex demographics_site height") || !strings.Contains(list, " site ") {
 				t.Errorf("participants have %s", list)
 			}
 		case "demographics":
-			if strings.Contains(list, "sex") || strings.Contains(list, "site") || !strings.Contains(list, "smoker") || !strings.Contains(list, "seen_day") {
+			if strings.Contains(list, "sex") || strings.Contains(list, "site") || strings.Contains(list, "height") || !strings.Contains(list, "smoker") || !strings.Contains(list, "seen_day") {
 				t.Errorf("demographics has %s", list)
 			}
 		}
@@ -114,7 +124,7 @@ func TestQuasiIdentifiersLeaveInParticipants(t *testing.T) {
 // The gate coarsens what it must and nothing else, and its report says so, the same
 // whenever it is asked.
 func TestTheGateGeneralises(t *testing.T) {
-	x, err, _, _, _ := judge(t, gated(), nil, nobody, patients(60)...)
+	x, err := judge(t, gated(), nil, nobody, patients(60)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,11 +142,11 @@ func TestTheGateGeneralises(t *testing.T) {
 	if r.Before.Smallest != "<11" || r.Before.MaxRisk != notShown || r.After.Smallest != "30" || r.After.MaxRisk != "0.033" || !r.Met || r.New != nil || len(r.Sites) != 1 {
 		t.Errorf("%+v", r)
 	}
-	again, _, _, _, _ := judge(t, gated(), nil, nobody, patients(60)...)
+	again, _ := judge(t, gated(), nil, nobody, patients(60)...)
 	if other, _ := again.report(); string(other.text()) != string(r.text()) || again.Digest != x.Digest {
 		t.Error("the same people are judged otherwise the second time")
 	}
-	fewer, _, _, _, _ := judge(t, gated(), nil, nobody, patients(58)...)
+	fewer, _ := judge(t, gated(), nil, nobody, patients(58)...)
 	if fewer.Digest == x.Digest {
 		t.Error("other people have the same digest")
 	}
@@ -150,7 +160,7 @@ func TestVisitPatternsTakePart(t *testing.T) {
 	}
 	s := gated()
 	s.Deid.Risk.K = 21
-	x, err, _, _, _ := judge(t, s, nil, nobody, people...)
+	x, err := judge(t, s, nil, nobody, people...)
 	var refused *study.Error
 	if !errors.As(err, &refused) || refused.Code != "deid.risk" || refused.Exit != study.ExitBlocked {
 		t.Fatalf("%v", err)
@@ -165,7 +175,7 @@ func TestVisitPatternsTakePart(t *testing.T) {
 func TestAFailedGate(t *testing.T) {
 	s := gated()
 	s.Deid.Risk.K = 61
-	x, err, _, _, _ := judge(t, s, nil, nobody, patients(60)...)
+	x, err := judge(t, s, nil, nobody, patients(60)...)
 	var refused *study.Error
 	if !errors.As(err, &refused) || refused.Code != "deid.risk" || refused.Exit != study.ExitBlocked || !strings.Contains(refused.Op, "fewer than 61") || len(x.Unmet) != 1 {
 		t.Fatalf("%v, %+v", err, x)
@@ -176,7 +186,7 @@ func TestAFailedGate(t *testing.T) {
 		}
 		return "Dr A, approval", nil
 	}
-	waived, err, _, _, _ := judge(t, s, nil, signed, patients(60)...)
+	waived, err := judge(t, s, nil, signed, patients(60)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +194,7 @@ func TestAFailedGate(t *testing.T) {
 		t.Errorf("%s", r.text())
 	}
 	s.Deid.Risk.OnFailure = "warn"
-	warned, err, _, _, _ := judge(t, s, nil, nobody, patients(60)...)
+	warned, err := judge(t, s, nil, nobody, patients(60)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +216,7 @@ func TestNewParticipantsAreJudged(t *testing.T) {
 	for _, w := range people[:57] {
 		before[recipient.Participant(w.Participant.Code)] = true
 	}
-	x, err, _, _, _ := judge(t, s, before, nobody, people...)
+	x, err := judge(t, s, before, nobody, people...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +225,7 @@ func TestNewParticipantsAreJudged(t *testing.T) {
 		t.Errorf("%+v", r.New)
 	}
 	s.Deid.Profile = "expert"
-	if _, err, _, _, _ = judge(t, s, before, nobody, people...); err == nil || !strings.Contains(err.Error(), "new since the release before") {
+	if _, err = judge(t, s, before, nobody, people...); err == nil || !strings.Contains(err.Error(), "new since the release before") {
 		t.Errorf("three new participants: %v", err)
 	}
 }
@@ -225,7 +235,7 @@ func TestWithoutAPolicyTheGateMeasures(t *testing.T) {
 	s := gated()
 	s.Deid.Risk = study.RiskPolicy{}
 	s.Deid.Profile = "internal"
-	x, err, _, _, _ := judge(t, s, nil, nobody, patients(60)...)
+	x, err := judge(t, s, nil, nobody, patients(60)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,5 +243,28 @@ func TestWithoutAPolicyTheGateMeasures(t *testing.T) {
 	text, _ := json.Marshal(r)
 	if r.Before.Smallest != "6" || r.After.Smallest != "6" || strings.Contains(string(text), "<11") || !strings.Contains(string(r.text()), "asks for no size") {
 		t.Errorf("%s", text)
+	}
+}
+
+// What lies outside of a participant's window is in no table, and every record of it
+// is accounted for.
+func TestNothingOutsideTheWindowIsReleased(t *testing.T) {
+	b := NewBuilder(trial(), plan(1))
+	b.Within(func(string) (first, last study.Date, err error) { return day("2026-01-15"), day("2026-03-31"), nil })
+	w := someone(1)
+	w.Withdrawn = day("2026-04-01")
+	if err := b.Add(w.Participant, &w.Judgement, w.records); err != nil {
+		t.Fatal(err)
+	}
+	batches := b.Take()
+	same(t, "visits", cells(batches[atVisits], "visit_seq", "study_day"), "1 20", "2 46")
+	same(t, "participants", cells(batches[atParticipants], "withdrawn", "n_visits"), "0 2")
+	same(t, "status", cells(batches[atStatus], "visit", "visit_status"), "month_1 completed")
+	if tally := b.Tally(); tally.Truncated != 4 || tally.Unaccounted() != 0 {
+		t.Errorf("%+v", tally)
+	}
+	b.Within(func(string) (first, last study.Date, err error) { return 0, 0, errors.New("no window") })
+	if err := b.Add(w.Participant, &w.Judgement, w.records); err == nil {
+		t.Error("a participant without a window was added")
 	}
 }

@@ -14,8 +14,9 @@ type personal struct {
 	fieldColumns
 }
 
-// quasiColumns adds the quasi-identifiers of the forms to the columns of participants,
-// without the reasons why they are missing. They are released there and in no table of
+// quasiColumns adds the quasi-identifiers of the forms, those of class quasi and those
+// that the risk policy names, to the columns of participants, without the reasons why
+// they are missing. They are released there and in no table of
 // a form: what tells people apart is said of each of them once.
 func quasiColumns(s *study.Study, t *study.Table) []personal {
 	taken := map[string]bool{}
@@ -26,11 +27,12 @@ func quasiColumns(s *study.Study, t *study.Table) []personal {
 	for i := range s.Forms {
 		for f := range s.Forms[i].Fields {
 			field := &s.Forms[i].Fields[f]
-			if field.Class != study.Quasi || field.Sealed() || field.Release.Action == study.Drop {
+			named := slices.Contains(s.Deid.Risk.Quasi, s.Forms[i].Name+"."+field.Name)
+			if field.Class != study.Quasi && !named || field.Class == study.Blinded || field.Sealed() || field.Release.Action == study.Drop {
 				continue
 			}
 			p := personalColumns(s, i, f, len(t.Columns), taken)
-			if p.value[0].Class != study.Quasi { // a date: released as dates are
+			if p.value[0].Class == study.DateClass { // released as dates are
 				continue
 			}
 			for c := range p.value {

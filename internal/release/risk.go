@@ -143,18 +143,10 @@ const notShown = "not shown"
 func (r riskReport) text() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# How well participants of %s hide among each other\n\n", r.Study)
-	switch p := r.Policy; {
-	case p == nil:
+	if r.Policy == nil {
 		b.WriteString("The study asks for no size of classes. What follows is measured, and nothing was done for it.\n")
-	default:
-		fmt.Fprintf(&b, "Asked: classes of at least %d, at most %g %% of the participants suppressed", p.K, 100*p.SuppressMax)
-		if p.L > 0 {
-			fmt.Fprintf(&b, ", %d distinct values of each sensitive answer in each class", p.L)
-		}
-		if p.MaxRisk > 0 {
-			fmt.Fprintf(&b, ", a risk of at most %g", p.MaxRisk)
-		}
-		fmt.Fprintf(&b, ". **%s.**\n", map[bool]string{true: "All of it holds", false: "It does not hold"}[r.Met])
+	} else {
+		r.Policy.text(&b, r.Met)
 	}
 	for _, what := range r.Unmet {
 		fmt.Fprintf(&b, "\n- %s\n", what)
@@ -190,4 +182,15 @@ func (r riskReport) text() []byte {
 		fmt.Fprintf(&b, "| %s | %s |\n", size.Name, size.Count)
 	}
 	return b.Bytes()
+}
+
+func (p *riskAsked) text(b *bytes.Buffer, met bool) {
+	fmt.Fprintf(b, "Asked: classes of at least %d, at most %g %% of the participants suppressed", p.K, 100*p.SuppressMax)
+	if p.L > 0 {
+		fmt.Fprintf(b, ", %d distinct values of each sensitive answer in each class", p.L)
+	}
+	if p.MaxRisk > 0 {
+		fmt.Fprintf(b, ", a risk of at most %g", p.MaxRisk)
+	}
+	fmt.Fprintf(b, ". **%s.**\n", map[bool]string{true: "All of it holds", false: "It does not hold"}[met])
 }
