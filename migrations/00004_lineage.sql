@@ -12,6 +12,7 @@ CREATE TABLE jobs.outbox (
   refused    text NOT NULL DEFAULT '',       -- why the receiver takes it never; it is not offered again
   recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX outbox_waiting ON jobs.outbox (run_id, outbox_id) WHERE refused = '';
 GRANT SELECT, INSERT, UPDATE, DELETE ON jobs.outbox TO longitude_app;
 
 -- What each table of a publication came to.

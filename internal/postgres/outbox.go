@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"longitude/internal/openlineage"
+	"longitude/internal/status"
 	"longitude/study"
 )
 
@@ -97,6 +98,15 @@ func (s *Store) Deliver(ctx context.Context, deliver func(context.Context, []byt
 		}
 	}
 	return ctx.Err()
+}
+
+// Outbox answers what waits in the outbox.
+func (s *Store) Outbox(ctx context.Context) (o status.Outbox, err error) {
+	err = s.app.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE refused = ''), count(*) FILTER (WHERE refused <> ''),
+		  greatest(coalesce(clock_timestamp() - min(recorded_at) FILTER (WHERE refused = ''), interval '0'), interval '0') FROM jobs.outbox`).
+		Scan(&o.Waiting, &o.Refused, &o.Oldest)
+	return o, fault("look into the outbox", err)
 }
 
 // settleEvent notes what became of one delivery. The error of one that is to be

@@ -103,7 +103,14 @@ func TestRefusedEventsStandNobodyInTheWay(t *testing.T) {
 	if want := []string{"sync a succeeded"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("told %q, %v", got, err)
 	}
-	if code := one[string](t, s, `SELECT refused FROM jobs.outbox`); code != "openlineage.refused" {
+	start(t, s, "b")
+	if _, err := s.app.Exec(t.Context(), `UPDATE jobs.outbox SET recorded_at = recorded_at - interval '3 days' WHERE refused = ''`); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := s.Outbox(t.Context()); err != nil || o.Waiting != 1 || o.Refused != 1 || o.Oldest < 72*time.Hour || o.Oldest > 73*time.Hour {
+		t.Errorf("in the outbox: %+v, %v", o, err)
+	}
+	if code := one[string](t, s, `SELECT refused FROM jobs.outbox WHERE refused <> ''`); code != "openlineage.refused" {
 		t.Errorf("the refused event says %q", code)
 	}
 }

@@ -26,46 +26,65 @@ type AuditFilter struct {
 	Limit        int       // newest first; 0 = all, oldest first
 }
 
-// AuditEvents hands the chosen events to each, with their places.
+// eventPage is how many events are in memory at once.
+const eventPage = 500
+
+// AuditEvents hands the chosen events to each, with their places. No connection is
+// held meanwhile, so that each may ask the database something.
 func (s *Store) AuditEvents(ctx context.Context, f AuditFilter, each func(audit.Entry) error) error {
 	objects, err := s.objectsOf(ctx, f)
 	if err != nil {
 		return err
 	}
-	order := "ORDER BY e.event_id"
+	for after, more := int64(0), true; more; {
+		page, err := s.auditPage(ctx, f, objects, after)
+		if err != nil {
+			return fault("read the audit log", err)
+		}
+		for _, entry := range page {
+			if err := each(entry); err != nil {
+				return err
+			}
+			after = entry.Event.ID
+		}
+		more = f.Limit == 0 && len(page) == eventPage
+	}
+	return nil
+}
+
+// auditPage answers the newest events up to the limit or, without one, the first of
+// those behind an event.
+func (s *Store) auditPage(ctx context.Context, f AuditFilter, objects []string, after int64) ([]audit.Entry, error) {
+	order := "ORDER BY e.event_id LIMIT " + strconv.Itoa(eventPage)
 	if f.Limit > 0 {
-		order += " DESC LIMIT " + strconv.Itoa(f.Limit)
+		order = "ORDER BY e.event_id DESC LIMIT " + strconv.Itoa(f.Limit)
 	}
 	rows, err := s.app.Query(ctx, `
 		SELECT e.leaf, coalesce(s.leaf_index, -1), e.recorded_at, e.event_id FROM audit.event e LEFT JOIN audit.seal s USING (event_id)
 		WHERE ($1 = '' OR e.study = $1 OR $2 AND e.study = '') AND ($3::text[] IS NULL OR e.object = ANY($3)) AND ($4 = '' OR e.actor = $4)
 		  AND ($5 = '' OR e.action = $5) AND ($6::timestamptz IS NULL OR e.recorded_at >= $6) AND ($7::timestamptz IS NULL OR e.recorded_at < $7)
-		  AND ($8 = 0 OR e.event_id = $8) `+order,
-		f.Study, f.General, objects, f.Actor, f.Action, nullTime(f.Since), nullTime(f.Until), f.ID)
+		  AND ($8 = 0 OR e.event_id = $8) AND e.event_id > $9 `+order,
+		f.Study, f.General, objects, f.Actor, f.Action, nullTime(f.Since), nullTime(f.Until), f.ID, after)
 	if err != nil {
-		return fault("read the audit log", err)
+		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var entry audit.Entry
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (entry audit.Entry, err error) {
 		var at time.Time
 		var id int64
-		if err := rows.Scan(&entry.Leaf, &entry.Index, &at, &id); err != nil {
-			return fault("read the audit log", err)
+		if err := row.Scan(&entry.Leaf, &entry.Index, &at, &id); err != nil {
+			return entry, err
 		}
 		var ok bool
-		if entry.Event, ok = audit.ParseLeaf(entry.Leaf); !ok {
-			return &study.Error{Code: "audit.unreadable", Op: "event " + strconv.FormatInt(id, 10) + " of the audit log cannot be read", Exit: study.ExitBlocked,
+		entry.Event, ok = audit.ParseLeaf(entry.Leaf)
+		if !ok || entry.Event.Format != "" && entry.Event.ID != id {
+			return entry, &study.Error{Code: "audit.unreadable", Op: "event " + strconv.FormatInt(id, 10) + " of the audit log cannot be read", Exit: study.ExitBlocked,
 				Hint: "run `longitude audit verify`"}
 		}
 		if entry.Event.Format == "" {
 			entry.Event.ID, entry.Event.At = id, audit.Time(at)
 		}
-		if err := each(entry); err != nil {
-			return err
-		}
-	}
-	return fault("read the audit log", rows.Err())
+		return entry, nil
+	})
 }
 
 func nullTime(t time.Time) *time.Time {

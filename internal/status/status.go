@@ -137,6 +137,13 @@ type Totals struct {
 	Counts                     study.Counts
 }
 
+// Outbox is what waits to be told of runs.
+type Outbox struct {
+	Waiting int64         // events
+	Oldest  time.Duration // that the oldest of them waits
+	Refused int64         // events that are never taken
+}
+
 // StudySummary is a study at a glance, on an as-of date.
 type StudySummary struct {
 	Study        string          `json:"study"`

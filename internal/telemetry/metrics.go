@@ -24,11 +24,12 @@ import (
 const prefix = "longitude_"
 
 // Reads is what the metrics take from storage: totals once, at start, and the
-// state of sources and releases at every scrape.
+// state of sources, releases and lineage events at every scrape.
 type Reads interface {
 	Totals(ctx context.Context) ([]status.Totals, error)
 	Sources(ctx context.Context) ([]status.SourceStatus, error)
 	Releases(ctx context.Context, study string) ([]status.Release, error)
+	Outbox(ctx context.Context) (status.Outbox, error)
 }
 
 // Metrics is the registry of one process. Labels name studies, sources and
@@ -48,6 +49,7 @@ type Metrics struct {
 	nextDue, quarantine, held         *prometheus.GaugeVec
 	releaseInfo, releasePublished     *prometheus.GaugeVec
 	releaseRows, releaseBytes, tables *prometheus.GaugeVec
+	untold, untoldAge, refusedEvents  *prometheus.GaugeVec
 	freshness                         *freshness
 
 	mu        sync.Mutex // serialises refreshing
@@ -94,7 +96,11 @@ func New(b Build, now func() time.Time) *Metrics {
 	m.releaseRows = m.gauge("release_rows", "Rows of the current release.", "study")
 	m.releaseBytes = m.gauge("release_bytes", "Bytes of the current release.", "study")
 
-	m.refreshErrors = m.counter("refresh_errors_total", "Scrapes that could not read the state of sources and releases from the database.")
+	m.untold = m.gauge("lineage_events_waiting", "OpenLineage events that the receiver has not taken yet.")
+	m.untoldAge = m.gauge("lineage_oldest_event_seconds", "How long the oldest of them waits; 0 when none does.")
+	m.refusedEvents = m.gauge("lineage_events_refused", "OpenLineage events that the receiver refused for good; they stay in jobs.outbox.")
+
+	m.refreshErrors = m.counter("refresh_errors_total", "Scrapes that could not read the state of sources, releases and lineage events from the database.")
 	m.refreshErrors.WithLabelValues()
 	return m
 }

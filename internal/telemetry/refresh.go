@@ -13,7 +13,7 @@ import (
 // refreshEvery bounds how often scrapes ask the database.
 const refreshEvery = 10 * time.Second
 
-// Refresh sets the gauges of sources and releases from storage. Sources that
+// Refresh sets the gauges of sources, releases and lineage events from storage. Sources that
 // are no longer configured disappear.
 func (m *Metrics) Refresh(ctx context.Context, reads Reads) error {
 	m.mu.Lock()
@@ -44,6 +44,13 @@ func (m *Metrics) refresh(ctx context.Context, reads Reads) error {
 	if err != nil {
 		return err
 	}
+	events, err := reads.Outbox(ctx)
+	if err != nil {
+		return err
+	}
+	m.untold.WithLabelValues().Set(float64(events.Waiting))
+	m.untoldAge.WithLabelValues().Set(events.Oldest.Seconds())
+	m.refusedEvents.WithLabelValues().Set(float64(events.Refused))
 	m.setSources(sources)
 	m.setReleases(releases)
 	return nil

@@ -37,6 +37,10 @@ type held struct {
 }
 
 func (h *held) Totals(context.Context) ([]status.Totals, error) { return h.totals, h.err }
+func (h *held) Outbox(context.Context) (status.Outbox, error) {
+	return status.Outbox{Waiting: 5, Oldest: 90 * time.Second, Refused: 1}, h.err
+}
+
 func (h *held) Sources(context.Context) ([]status.SourceStatus, error) {
 	h.asked++
 	return h.sources, h.err
@@ -136,6 +140,9 @@ func TestSeedThenCount(t *testing.T) {
 		`longitude_release_info{release="amd_r002",study="amd"} 1`,
 		`longitude_release_rows{study="amd"} 900`,
 		`longitude_release_tables{study="amd"} 9`,
+		`longitude_lineage_events_waiting 5`,
+		`longitude_lineage_oldest_event_seconds 90`,
+		`longitude_lineage_events_refused 1`,
 	)
 }
 
