@@ -9,6 +9,7 @@ import (
 
 	"longitude/internal/audit"
 	"longitude/internal/decision"
+	"longitude/internal/people"
 	"longitude/internal/postgres"
 	"longitude/study"
 )
@@ -140,22 +141,30 @@ func (a *app) auditRedactCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "redact EVENT", Short: "Delete the payload of an event: what got there by mistake", Args: cobra.ExactArgs(1),
 		Long: `The words of an event that people wrote, as the diff of a configuration, are kept
-beside it; the event holds a commitment to them. This deletes the words, and an event
-says who did it and why. The log stays whole.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := eventNumber(args[0])
+beside it; the event holds a commitment to them. This deletes the words by the signature
+of an admin or a custodian, and an event says who did it and why. The log stays whole.`,
+		Example: "  longitude audit redact 17 --reason correction --as ada",
+	}
+	p := signFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := eventNumber(args[0])
+		if err == nil {
+			err = decision.CheckReason(reason)
+		}
+		if err != nil {
+			return err
+		}
+		return a.withAudit(cmd, func(ctx context.Context, h *house) error {
+			r, err := h.store.Redaction(ctx, id, reason)
 			if err != nil {
 				return err
 			}
-			actor, err := whoever()
+			sig, err := h.sign(ctx, p, people.Responsibility, r, "I delete the words beside event "+r.ID+", for the reason: "+reason+".")
 			if err != nil {
 				return err
 			}
-			if err := (decision.Why{Reason: reason, Note: reason, Actor: actor}).Check(); err != nil {
-				return err
-			}
-			return a.withAudit(cmd, func(ctx context.Context, h *house) error { return h.store.Redact(ctx, id, actor, reason) })
-		},
+			return h.store.Redact(ctx, id, reason, *sig)
+		})
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, one of: "+decision.Codes())
 	return cmd

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -36,26 +37,23 @@ events of the audit log. On the way it checks that the landed bytes are those th
 batch names, that the versions are among those that the batch recorded, and that the
 log has the event.
 
---show-line prints the rows as they were landed, which identify people. It wants a
-reason and is an event of the audit log before anything is shown.
+--show-line prints the rows as they were landed, which identify people. A custodian, an
+auditor or a data manager signs for it, with a reason, and it is an event of the audit
+log before anything is shown.
 
 ` + exitCodes,
 		Example: "  longitude lineage trace amd_obs_01_r001 visual_acuity RZ8Q…\n" +
 			"  longitude lineage trace amd_obs_01_r001 visits participant_id=P7K2M…,visit_seq=2\n" +
-			"  longitude lineage trace amd_obs_01_r001 visual_acuity RZ8Q… --show-line --reason source_verification",
+			"  longitude lineage trace amd_obs_01_r001 visual_acuity RZ8Q… --show-line --reason source_verification --as vera",
 	}
-	cmd.Flags().BoolVar(&show, "show-line", false, "print the rows as landed; audited")
+	cmd.Flags().BoolVar(&show, "show-line", false, "print the rows as landed; signed, and on record")
 	cmd.Flags().StringVar(&reason, "reason", "", "why originals are looked at, one of: "+lineage.PurposeCodes())
-	who := actorFlag(cmd)
+	signer := signFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		key, err := lineage.ParseKey(args[2])
 		if err == nil && show {
 			err = lineage.CheckPurpose(reason)
 		}
-		if err != nil {
-			return err
-		}
-		actor, err := who()
 		if err != nil {
 			return err
 		}
@@ -69,7 +67,7 @@ reason and is an event of the audit log before anything is shown.
 			return err
 		}
 		if show {
-			if err := t.show(cmd.Context(), actor, reason); err != nil {
+			if err := t.show(cmd.Context(), signer, reason); err != nil {
 				return err
 			}
 		}
@@ -300,13 +298,23 @@ func (a *app) printTrace(t *lineage.Trace) error {
 				map[bool]string{true: "proven", false: "NOT PROVEN"}[v.Proof.Holds], v.Proof.Leaf, v.Proof.Root)
 		}
 		if v.Text != "" {
-			fmt.Fprintf(a.out, "\nline %d of the object of batch %d:\n%s\n", v.Line, v.Batch, v.Text)
+			fmt.Fprintf(a.out, "\nline %d of the object of batch %d:\n%s\n", v.Line, v.Batch, onTerminal(v.Text))
 		}
 	}
 	for _, n := range t.Notes {
 		fmt.Fprintf(a.out, "\nnote: %s\n", n)
 	}
 	return nil
+}
+
+// onTerminal takes from landed text what would steer a terminal.
+func onTerminal(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ReplaceAll(text, "\r\n", "\n"))
 }
 
 func (a *app) printBatch(b *lineage.Batch) {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"longitude/internal/landing"
 	"longitude/internal/lineage"
+	"longitude/internal/people"
+	"longitude/internal/postgres"
 	"longitude/study"
 	"longitude/transform"
 	formatlist "longitude/transform/formats/all"
@@ -114,20 +117,24 @@ func (t *tracer) keep(batch int64, rows *transform.Rows, wanted []int64) {
 	}
 }
 
-// show adds the rows as landed, once it is recorded who asked for them and why.
-func (t *tracer) show(ctx context.Context, actor, reason string) error {
-	var objects []map[string]any
+// show adds the rows as landed, once somebody who may see them has signed for it.
+func (t *tracer) show(ctx context.Context, p *pen, reason string) error {
+	look := &postgres.Look{At: t.h.now().UTC().Truncate(time.Microsecond), Study: t.study.Name, Release: t.trace.Release, Table: t.trace.Table, Participant: t.row.Participant, Reason: reason}
 	for _, v := range t.trace.Made {
 		if _, there := t.texts[landedRow{v.Batch, v.Ordinal}]; there {
-			objects = append(objects, map[string]any{"batch": v.Batch, "row": v.Ordinal})
+			look.Rows = append(look.Rows, postgres.LandedRow{Batch: v.Batch, Row: v.Ordinal})
 		}
 	}
-	if len(objects) == 0 {
+	if len(look.Rows) == 0 {
 		return &study.Error{Code: "lineage.no_line", Op: "the row comes from no line that can be shown", Exit: study.ExitFailed,
 			Hint: "trace a row of a form or of visits; what is judged from many rows names the versions it was made of"}
 	}
-	detail := map[string]any{"release": t.trace.Release, "table": t.trace.Table, "rows": objects}
-	if err := t.h.store.Viewed(ctx, actor, reason, t.study.Name, "participant/"+numbers(t.row.Participant)[0], detail); err != nil {
+	text := "I look at " + plural(len(look.Rows), "landed row") + " of a participant of study " + look.Study + ", for the reason: " + reason + "."
+	sig, err := t.h.sign(ctx, p, people.Responsibility, look.Record(), text)
+	if err != nil {
+		return err
+	}
+	if err := t.h.store.Looked(ctx, look, *sig); err != nil {
 		return err
 	}
 	for i := range t.trace.Made {

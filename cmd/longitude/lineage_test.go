@@ -54,18 +54,69 @@ func TestTraceAsOfEachRelease(t *testing.T) {
 	if !slices.ContainsFunc(before.table("acuity"), func(r row) bool { return r.text("record_id") == id && r["va_letters"] == int64(44) }) {
 		t.Fatal("the corrected record has another id")
 	}
+	as := x.staff(map[string]string{"vera": "auditor", "max": "operator"})
+	look := func(release, who string) []string {
+		return append([]string{"lineage", "trace", release, "acuity", id, "--show-line", "--reason", "correction"}, as(who)...)
+	}
+	x.refused(study.ExitBlocked, "people.role_missing", nil, look("small_01_r001", "max")...)
+	x.refused(study.ExitBlocked, "people.role_missing", nil, look("small_01_r001", "ada")...)
+	x.refused(study.ExitBlocked, "people.unknown", nil, look("small_01_r001", "zoe")...)
 	for release, want := range map[string]string{"small_01_r001": ",44,", "small_01_r002": ",49,"} {
 		var traced lineage.Trace
-		x.answer(study.ExitOK, &traced, "lineage", "trace", release, "acuity", id, "--show-line", "--reason", "correction", "--actor", "r.gomez")
+		x.answer(study.ExitOK, &traced, look(release, "vera")...)
 		v := onlyVersion(t, &traced)
 		if !strings.Contains(v.Text, want) || !strings.Contains(v.Text, "P-1") || v.Line != v.Ordinal+1 {
 			t.Errorf("%s: line %d, row %d, not the reading of that release", release, v.Line, v.Ordinal)
 		}
 	}
+	if shown, _ := x.run(study.ExitOK, look("small_01_r002", "vera")...); !strings.Contains(shown, ",49,") {
+		t.Error("the line is not shown in words")
+	}
 	var events []audit.Entry
 	x.answer(study.ExitOK, &events, "audit", "show", "--action", "record.viewed")
-	if len(events) != 2 || events[0].Event.Actor != "r.gomez" || events[0].Event.Reason != "correction" || events[0].Index < 0 {
+	if len(events) != 3 || events[0].Event.Actor != "vera" || events[0].Event.Reason != "correction" || events[0].Index < 0 {
 		t.Errorf("events of who looked: %+v", events)
+	}
+}
+
+// A terminal is shown what was landed, and is not steered by it.
+func TestLandedTextOnATerminal(t *testing.T) {
+	for landed, want := range map[string]string{
+		"P-1,\"two\r\nlines\",é":     "P-1,\"two\nlines\",é",
+		"a\x1b[2Jb\u009bc\rd\te\x00": "a\ufffd[2Jb\ufffdc\ufffdd\te\ufffd",
+	} {
+		if got := onTerminal(landed); got != want {
+			t.Errorf("%q is shown as %q", landed, got)
+		}
+	}
+}
+
+// A deviation leads back to its visit, and to what the visit was judged from.
+func TestTraceOfDeviations(t *testing.T) {
+	x := newTrial(t, smallStudy)
+	x.late(study.ExitOK)
+	rel := &released{t, strings.TrimPrefix(x.release().Publications[0].Location, "file://")}
+	deviations := rel.table("deviations")
+	if len(deviations) == 0 {
+		t.Fatal("no deviations")
+	}
+	for _, r := range deviations {
+		var traced lineage.Trace
+		x.answer(study.ExitOK, &traced, "lineage", "trace", "small_01_r001", "deviations", "participant_id="+r.text("participant_id")+",deviation_seq="+r.text("deviation_seq"))
+		kinds := map[string]int{}
+		for _, v := range traced.Made {
+			kinds[v.Kind]++
+			if v.Kind == lineage.OfDeviation && v.Deviation != r.text("deviation") {
+				t.Errorf("%s leads to %s", r.text("deviation"), v.Deviation)
+			}
+			if v.Kind == lineage.OfRecord && (v.Proof == nil || !v.Proof.Holds) {
+				t.Errorf("%s: a record is not proven", r.text("deviation"))
+			}
+		}
+		seen := r["visit_id"] != nil
+		if kinds[lineage.OfDeviation] != 1 || seen && (kinds[lineage.OfVisit] != 1 || kinds[lineage.OfRecord] == 0) || len(traced.Batches) == 0 {
+			t.Errorf("%s is made of %v in %d batches", r.text("deviation"), kinds, len(traced.Batches))
+		}
 	}
 }
 

@@ -23,11 +23,12 @@ func TestTraceMoorfields(t *testing.T) {
 	r.must(err)
 	lines := strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
 	header := strings.Split(lines[0], ";")
+	as := r.staff(map[string]string{"vera": "auditor"})
 	for _, n := range []int{0, len(table) / 2, len(table) - 1} {
 		released := table[n]
 		var traced lineage.Trace
-		r.answer(study.ExitOK, &traced, "lineage", "trace", "moorfields_amd_r001", "visual_acuity", released.text("record_id"),
-			"--show-line", "--reason", "source_verification")
+		r.answer(study.ExitOK, &traced, append([]string{"lineage", "trace", "moorfields_amd_r001", "visual_acuity", released.text("record_id"),
+			"--show-line", "--reason", "source_verification"}, as("vera")...)...)
 		v := onlyVersion(t, &traced)
 		if lines[v.Line-1] != v.Text || v.Line != v.Ordinal+1 {
 			t.Fatalf("row %d of the table: line %d, ordinal %d is not that line of the file", n, v.Line, v.Ordinal)

@@ -38,7 +38,9 @@ const (
 	KindBatchExtra   = "batch_unrecorded"  // a batch that no event tells of
 	KindSignature    = "signature_changed" // a signature is gone, or not what its event says
 	KindPerson       = "person_changed"    // a person is gone, or not what an event says they may do
-	KindUnrecorded   = "unrecorded"        // a signature, a person or a publication that no event tells of
+	KindDecision     = "decision_changed"  // a decision is gone, or its statement is not what its event says
+	KindReview       = "review_changed"    // a closed review is gone, or not the list that was signed
+	KindUnrecorded   = "unrecorded"        // a signature, a person, a decision, a closed review or a publication that no event tells of
 )
 
 // Finding is one thing that is wrong, with its place.

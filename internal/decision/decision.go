@@ -35,11 +35,10 @@ const (
 // Check refuses a reason that is none, a note that is too long, and a name that
 // could not be read back from a list.
 func (w Why) Check() error {
+	if err := CheckReason(w.Reason); err != nil {
+		return err
+	}
 	switch {
-	case w.Reason == "":
-		return &study.Error{Code: "decision.reason", Op: "no reason is given", Exit: study.ExitUsage, Hint: "use one of: " + Codes()}
-	case !slices.ContainsFunc(study.Reasons, func(r study.ChoiceItem) bool { return r.Code == w.Reason }):
-		return &study.Error{Code: "decision.reason", Op: "the reason is none of the list", Exit: study.ExitUsage, Hint: "use one of: " + Codes()}
 	case w.Reason == "other" && strings.TrimSpace(w.Note) == "":
 		return &study.Error{Code: "decision.note", Op: "the reason is other, and no note says which", Exit: study.ExitUsage,
 			Hint: "say it in a note, which is sealed; or use one of: " + Codes()}
@@ -48,6 +47,18 @@ func (w Why) Check() error {
 			Hint: "say what matters for this decision, and where the rest is filed"}
 	}
 	return CheckActor(w.Actor)
+}
+
+// CheckReason refuses a reason that is none of the list.
+func CheckReason(code string) error {
+	if slices.ContainsFunc(study.Reasons, func(r study.ChoiceItem) bool { return r.Code == code }) {
+		return nil
+	}
+	op := "the reason is none of the list"
+	if code == "" {
+		op = "no reason is given"
+	}
+	return &study.Error{Code: "decision.reason", Op: op, Exit: study.ExitUsage, Hint: "use one of: " + Codes()}
 }
 
 // CheckActor refuses a name of somebody who acts that could not be read back from
@@ -112,7 +123,7 @@ type statement struct {
 	Evidence string `json:"evidence_sha256,omitempty"` // of the evidence that an explanation is given for
 	Format   string `json:"format"`
 	Kind     string `json:"kind"`
-	Note     string `json:"note_sha256,omitempty"` // of the sealed note: that of the words would let them be guessed
+	Note     string `json:"note_sha256,omitempty"` // of the sealed note
 	Reason   string `json:"reason"`
 	Study    string `json:"study"`
 }
@@ -122,7 +133,7 @@ const format = "longitude.decision/1"
 // Sign writes the statement of a decision down and signs it. A statement starts
 // with a brace, which no release signed with the same key does.
 func Sign(d *study.Decision, keyID string, key ed25519.PrivateKey) error {
-	text, err := write(d)
+	text, err := write(d, noteDigest(d))
 	if err != nil {
 		return err
 	}
@@ -133,18 +144,34 @@ func Sign(d *study.Decision, keyID string, key ed25519.PrivateKey) error {
 // Verify reports whether a decision is signed by key and says what its statement
 // says.
 func Verify(d *study.Decision, key ed25519.PublicKey) bool {
-	text, err := write(d)
+	return verify(d, noteDigest(d), key)
+}
+
+// VerifyStored is Verify for who cannot read the sealed note: which it is, if any, is
+// taken from the statement.
+func VerifyStored(d *study.Decision, key ed25519.PublicKey) bool {
+	var said statement
+	return json.Unmarshal(d.Statement, &said) == nil && verify(d, said.Note, key)
+}
+
+func verify(d *study.Decision, note string, key ed25519.PublicKey) bool {
+	text, err := write(d, note)
 	return err == nil && bytes.Equal(text, d.Statement) && ed25519.Verify(key, d.Statement, d.Signature)
 }
 
-func write(d *study.Decision) ([]byte, error) {
-	s := statement{Format: format, Kind: string(d.Kind), Study: d.Study, About: About(d), Reason: d.Reason, Actor: d.Actor,
+// noteDigest is that of the sealed note: that of the words would let them be guessed.
+func noteDigest(d *study.Decision) string {
+	if d.Note == nil {
+		return ""
+	}
+	return digest(d.Note)
+}
+
+func write(d *study.Decision, note string) ([]byte, error) {
+	s := statement{Format: format, Kind: string(d.Kind), Study: d.Study, About: About(d), Note: note, Reason: d.Reason, Actor: d.Actor,
 		At: d.At.UTC().Format(time.RFC3339Nano)}
 	if d.Evidence != "" {
 		s.Evidence = digest([]byte(d.Evidence))
-	}
-	if d.Note != nil {
-		s.Note = digest(d.Note)
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

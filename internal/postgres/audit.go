@@ -84,35 +84,16 @@ func (s *Store) Refused(ctx context.Context, actor, studyName, object string, er
 	return errors.Join(err, s.Audit(ctx, audit.AccessDenied, cmp.Or(actor, "unknown"), studyName, object, audit.Denied, map[string]any{"code": refusal.Code}))
 }
 
-// Viewed records that a person is about to see originals, and for what reason. It
-// is sealed before it answers: who cannot be noted does not see them.
+// Viewed records that a person is about to see words that are sealed, and for what
+// reason. It is sealed before it answers: who cannot be noted does not see them.
 func (s *Store) Viewed(ctx context.Context, actor, reason, studyName, object string, detail map[string]any) error {
 	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
 		return record(ctx, tx, event{Action: audit.RecordViewed, Actor: actor, Study: studyName, Object: object, Reason: reason, Detail: detail})
 	})
-	if err == nil && s.signer != nil {
-		_, _, err = s.Seal(ctx, s.signer)
+	if err == nil {
+		err = s.sealed(ctx)
 	}
 	return fault("record who looks at originals", err)
-}
-
-// Redact deletes the payload of an event, for a reason of the closed list: what got
-// into it by mistake. The event stays, and the log says who deleted what.
-func (s *Store) Redact(ctx context.Context, target int64, actor, reason string) error {
-	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
-		if err := exists(ctx, tx, "payload of event "+itoa(int(target)), `SELECT FROM audit.payload WHERE event_id = $1`, target); err != nil {
-			return err
-		}
-		if err := record(ctx, tx, event{Action: audit.AuditRedacted, Actor: actor, Object: audit.RedactionOf(target), Reason: reason}); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `SELECT audit.redact($1)`, target)
-		return err
-	})
-	if err != nil {
-		return fault("redact the payload", err)
-	}
-	return s.sealed(ctx)
 }
 
 func nullID(id int64) *int64 {

@@ -149,7 +149,8 @@ func recordAccess(ctx context.Context, tx pgx.Tx, before, p *people.Person, sign
 	if signature == 0 {
 		detail["bootstrap"] = true
 	}
-	if before == nil || len(given) > 0 || !before.Public.Equal(p.Public) {
+	revokes := len(taken) > 0 || !p.Active
+	if before == nil || len(given) > 0 || !revokes || !before.Public.Equal(p.Public) {
 		detail["given"] = given
 		e.Action = audit.AccessGranted
 		if err := record(ctx, tx, e); err != nil {
@@ -157,7 +158,7 @@ func recordAccess(ctx context.Context, tx pgx.Tx, before, p *people.Person, sign
 		}
 		delete(detail, "given")
 	}
-	if len(taken) == 0 && p.Active {
+	if !revokes {
 		return nil
 	}
 	detail["taken"] = taken

@@ -122,6 +122,17 @@ func (s *Store) Decisions(ctx context.Context, f status.DecisionFilter) ([]statu
 	return collect(ctx, s, "list the decisions", readDecision, decided+rest, n.args...)
 }
 
+// SignedDecisions answers what every decision says and what was signed of it, oldest
+// first; study "" is all. Notes stay in the vault.
+func (s *Store) SignedDecisions(ctx context.Context, studyName string) ([]study.Decision, error) {
+	return collect(ctx, s, "read the decisions", func(row pgx.CollectableRow) (d study.Decision, err error) {
+		return d, row.Scan(&d.ID, &d.Kind, &d.Study, &d.Participant, &d.Visit, &d.Deviation.Code, &d.Deviation.VisitNo, &d.Deviation.Detail, &d.Evidence,
+			&d.Source, &d.Quarantine, &d.Lifts, &d.SameAs, &d.Reason, &d.Actor, &d.Statement, &d.Signature, &d.SignedBy, &d.At)
+	}, `SELECT decision_id, kind, s.name, coalesce(participant_id, 0), visit, code, visit_no, detail, evidence,
+		  source, coalesce(quarantine_id, 0), coalesce(lifts, 0), coalesce(same_as, 0), reason, actor, statement, signature, signed_by, recorded_at
+		FROM research.decision JOIN research.study s USING (study_id) WHERE $1 = '' OR s.name = $1 ORDER BY decision_id`, studyName)
+}
+
 // LockOn answers the lock in force on just what d would lock.
 func (s *Store) LockOn(ctx context.Context, d study.Decision) (lock status.DecisionItem, there bool, err error) {
 	locks, err := collect(ctx, s, "look for a lock", readDecision, decided+`

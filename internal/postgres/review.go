@@ -53,13 +53,13 @@ func (s *Store) OpenReview(ctx context.Context, until int64, zone *time.Location
 
 // itemsOf picks the events of a review.
 func itemsOf(ctx context.Context, tx pgx.Tx, r *audit.Review, zone *time.Location) (items []audit.Item, err error) {
-	refused, err := tx.Query(ctx, `SELECT DISTINCT 'batch/' || batch_id, true FROM research.deviation_version WHERE code = $1 AND state <> 'resolved'`, study.EditedAfterLock)
+	refused, err := tx.Query(ctx, `SELECT DISTINCT 'batch/' || batch_id FROM research.deviation_version WHERE code = $1 AND state <> 'resolved'`, study.EditedAfterLock)
 	if err != nil {
 		return nil, err
 	}
 	locked := map[string]bool{}
 	var batch string
-	if _, err := pgx.ForEachRow(refused, []any{&batch, nil}, func() error { locked[batch] = true; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(refused, []any{&batch}, func() error { locked[batch] = true; return nil }); err != nil {
 		return nil, err
 	}
 	reviewer := audit.NewReviewer(zone, func(object string) bool { return locked[object] })

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"longitude/internal/audit"
+	"longitude/internal/people"
 	"longitude/study"
 )
 
@@ -207,16 +208,34 @@ func TestWhatTheApplicationMustNotManage(t *testing.T) {
 }
 
 func TestRedaction(t *testing.T) {
-	s := open(t)
+	cleo, mia := newcomer(t, "cleo", people.Custodian), newcomer(t, "mia", people.DataManager)
+	s, _ := staffed(t, cleo, mia)
 	if err := s.Apply(t.Context(), []Document{{Kind: "source", Name: "a"}}, "plan", "additive", "dm", "words"); err != nil {
 		t.Fatal(err)
 	}
 	id := one[int64](t, s, `SELECT event_id FROM audit.payload`)
-	if err := s.Redact(t.Context(), id+1, "dpo", "other"); !hasCode(err, "status.not_found") {
+	r, err := s.Redaction(t.Context(), id, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig := cleo.signs(t, people.Responsibility, r, 0)
+	if _, err := s.Redaction(t.Context(), id+1, "other"); !hasCode(err, "status.not_found") {
 		t.Errorf("nothing to redact: %v", err)
 	}
-	if err := s.Redact(t.Context(), id, "dpo", "other"); err != nil {
+	if err := s.Redact(t.Context(), id, "other", *mia.signs(t, people.Responsibility, r, 0)); !hasCode(err, "people.role_missing") {
+		t.Errorf("by somebody who may not: %v", err)
+	}
+	if err := s.Redact(t.Context(), id, "correction", *sig); !hasCode(err, "people.other_record") {
+		t.Errorf("for another reason than was signed: %v", err)
+	}
+	if n := one[int](t, s, `SELECT count(*) FROM audit.payload`); n != 1 {
+		t.Error("the payload is gone, and everybody was refused")
+	}
+	if err := s.Redact(t.Context(), id, "other", *sig); err != nil {
 		t.Fatal(err)
+	}
+	if n := one[int](t, s, `SELECT count(*) FROM audit.event WHERE action = 'audit.redacted' AND actor = 'cleo' AND reason = 'other'`); n != 1 {
+		t.Errorf("%d events of the redaction", n)
 	}
 	if n := one[int](t, s, `SELECT count(*) FROM audit.payload`); n != 0 {
 		t.Error("the payload is there")

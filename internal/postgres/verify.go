@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,8 +25,8 @@ func (s *Store) VerifyAudit(ctx context.Context, policy audit.Policy, anchors []
 	if err != nil {
 		return nil, fault("verify the audit log", err)
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	r, err := verifyAudit(ctx, tx, policy, anchors, deep)
+	_ = tx.Rollback(context.WithoutCancel(ctx)) // for the connection: there may be only one
 	if err != nil {
 		return nil, fault("verify the audit log", err)
 	}
@@ -104,6 +105,10 @@ func (v *verification) told(ctx context.Context, index int64, e *audit.Event) er
 		return v.signature(ctx, index, e)
 	case e.Action == audit.AccessGranted || e.Action == audit.AccessRevoked:
 		return v.person(ctx, index, e)
+	case e.Action == audit.AuditReviewed:
+		return v.review(ctx, index, e)
+	case strings.HasPrefix(string(e.Action), "decision."):
+		return v.decision(ctx, index, e)
 	}
 	return nil
 }

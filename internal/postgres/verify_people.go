@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -14,19 +15,55 @@ import (
 	"longitude/study"
 )
 
-// signature compares a signature with what its event says.
+// signature compares a signature, and whose it is, with what its event says.
 func (v *verification) signature(ctx context.Context, index int64, e *audit.Event) error {
 	id, _ := e.Detail["signature"].(json.Number)
 	number, _ := id.Int64()
 	var statement []byte
-	err := v.tx.QueryRow(ctx, `SELECT statement FROM audit.signature WHERE signature_id = $1`, number).Scan(&statement)
+	var signer, version string
+	err := v.tx.QueryRow(ctx, `SELECT statement, signer, person_version::text FROM audit.signature WHERE signature_id = $1`, number).Scan(&statement, &signer, &version)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		v.v.Report.Add(audit.KindSignature, index, e.ID, "signature "+id.String()+" is gone")
 	case err != nil:
 		return err
-	case study.Digest(sha256.Sum256(statement)).String() != e.Detail["statement"]:
+	case study.Digest(sha256.Sum256(statement)).String() != e.Detail["statement"], signer != e.Actor, json.Number(version) != e.Detail["person_version"]:
 		v.v.Report.Add(audit.KindSignature, index, e.ID, "signature "+id.String()+" is not the one that was given")
+	}
+	return nil
+}
+
+// decision compares the statement of a decision with what its event says.
+func (v *verification) decision(ctx context.Context, index int64, e *audit.Event) error {
+	id, _ := e.Detail["decision"].(json.Number)
+	number, _ := id.Int64()
+	var statement []byte
+	err := v.tx.QueryRow(ctx, `SELECT statement FROM research.decision WHERE decision_id = $1`, number).Scan(&statement)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		v.v.Report.Add(audit.KindDecision, index, e.ID, "decision "+id.String()+" is gone")
+	case err != nil:
+		return err
+	case e.After != "" && study.Digest(sha256.Sum256(statement)).String() != e.After: // events had none once
+		v.v.Report.Add(audit.KindDecision, index, e.ID, "decision "+id.String()+" is not the one that was recorded")
+	}
+	return nil
+}
+
+// review compares a closed review, its list and what that came to, with what its
+// event says.
+func (v *verification) review(ctx context.Context, index int64, e *audit.Event) error {
+	id := strings.TrimPrefix(e.Object, "audit_review/")
+	number, _ := strconv.ParseInt(id, 10, 64)
+	r, err := readReview(ctx, v.tx, number)
+	var gone *study.Error
+	switch {
+	case number < 1, errors.As(err, &gone):
+		v.v.Report.Add(audit.KindReview, index, e.ID, "review "+id+" is gone")
+	case err != nil:
+		return err
+	case r.Digest().String() != e.After || json.Number(strconv.FormatInt(r.Signature, 10)) != e.Detail["signature"]:
+		v.v.Report.Add(audit.KindReview, index, e.ID, "review "+id+" is not the one that was closed")
 	}
 	return nil
 }
@@ -54,7 +91,8 @@ func (v *verification) person(ctx context.Context, index int64, e *audit.Event) 
 	return nil
 }
 
-// unrecorded finds signatures, people and publications that no event tells of.
+// unrecorded finds signatures, people, decisions, closed reviews and publications
+// that no event tells of.
 func (v *verification) unrecorded(ctx context.Context) error {
 	told, err := v.toldOf(ctx)
 	if err != nil {
@@ -63,6 +101,8 @@ func (v *verification) unrecorded(ctx context.Context) error {
 	rows, err := v.tx.Query(ctx, `
 		SELECT 'signature ' || signature_id FROM audit.signature
 		UNION ALL SELECT 'version ' || version || ' of person/' || person_id FROM audit.person_version
+		UNION ALL SELECT 'decision ' || decision_id FROM research.decision
+		UNION ALL SELECT 'the end of audit_review/' || review_id FROM audit.review_closed
 		UNION ALL SELECT 'publication ' || encode(envelope_digest, 'hex') || ' of release/' || release_id FROM research.release_publication`)
 	if err != nil {
 		return err
@@ -77,9 +117,10 @@ func (v *verification) unrecorded(ctx context.Context) error {
 	return err
 }
 
-// toldOf names what events tell of: signatures, versions of people, publications.
+// toldOf names what events tell of, as unrecorded does.
 func (v *verification) toldOf(ctx context.Context) (map[string]bool, error) {
-	rows, err := v.tx.Query(ctx, `SELECT leaf FROM audit.event WHERE action IN ('signature.given', 'access.granted', 'access.revoked', 'release.published')`)
+	rows, err := v.tx.Query(ctx, `SELECT leaf FROM audit.event 
+		WHERE action IN ('signature.given', 'access.granted', 'access.revoked', 'audit.reviewed', 'release.published') OR action LIKE 'decision.%'`)
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +131,14 @@ func (v *verification) toldOf(ctx context.Context) (map[string]bool, error) {
 		switch e.Action {
 		case audit.SignatureGiven:
 			told[fmt.Sprint("signature ", e.Detail["signature"])] = true
+		case audit.AuditReviewed:
+			told["the end of "+e.Object] = true
 		case audit.ReleasePublished:
 			told[fmt.Sprint("publication ", e.Detail["envelope"], " of ", e.Object)] = true
-		default:
+		case audit.AccessGranted, audit.AccessRevoked:
 			told[fmt.Sprint("version ", e.Detail["version"], " of ", e.Object)] = true
+		default:
+			told[fmt.Sprint("decision ", e.Detail["decision"])] = true
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"longitude/internal/audit"
+	"longitude/internal/people"
 	"longitude/study"
 )
 
@@ -81,7 +82,16 @@ func TestASoundLog(t *testing.T) {
 		t.Errorf("an event waits: %+v, %v", r, r.Err())
 	}
 	seal(t, s)
-	if err := s.Redact(t.Context(), one[int64](t, s, `SELECT event_id FROM audit.payload`), "dpo", "other"); err != nil {
+	admin := newcomer(t, "ada", people.Admin)
+	if err := s.PutPerson(t.Context(), admin.Person, nil, "root"); err != nil {
+		t.Fatal(err)
+	}
+	id := one[int64](t, s, `SELECT event_id FROM audit.payload`)
+	redaction, err := s.Redaction(t.Context(), id, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Redact(t.Context(), id, "other", *admin.signs(t, people.Responsibility, redaction, 0)); err != nil {
 		t.Fatal(err)
 	}
 	seal(t, s)
