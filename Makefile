@@ -6,10 +6,11 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -X main.version=$(VERSION)
 LINTER   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 10s
+CANARIES ?= 100000
 COMPOSE  := .longitude/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test crash fuzz bench lint up generate generate-check tidy clean
+.PHONY: help demo build test crash canary fuzz bench lint up generate generate-check tidy clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +30,10 @@ crash: ## kill -9 at every named point of the commit order, run again, compare
 	@./deploy/setup.sh postgres sshd
 	@$(GO) test -count=1 -tags crash -run Crash ./cmd/... ./pipeline/... ./internal/postgres/...
 
+canary: ## planted identifiers through a release of 100,000 participants, with debug logs: none may be anywhere
+	@./deploy/setup.sh postgres sshd
+	@$(GO) test -count=1 -timeout 5h -v -run TestNoIdentifierLeaks ./cmd/longitude -canary.participants $(CANARIES)
+
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
@@ -41,13 +46,14 @@ bench: ## the measurements, against the machine's limits and the peers
 	@./deploy/setup.sh postgres
 	@$(GO) run ./bench
 
-lint: ## what gofmt, go vet and golangci-lint find
+lint: ## what gofmt, go vet, golangci-lint and phivet (no record in a log or an error) find
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 		if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
 	@$(GO) vet ./...
 	@PATH="$$($(GO) env GOPATH)/bin:$$PATH"; \
 		command -v golangci-lint >/dev/null || $(GO) install $(LINTER); \
 		golangci-lint run ./...
+	@$(GO) run ./internal/phivet/phivet ./...
 
 up: ## Longitude, PostgreSQL and an SFTP drop in containers
 	@mkdir -p $(COMPOSE)/keys $(COMPOSE)/drop $(COMPOSE)/data

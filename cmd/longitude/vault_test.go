@@ -243,7 +243,7 @@ func TestErasure(t *testing.T) {
 	x.drop("own.csv", smallHeader+strings.ReplaceAll(person(canary), "Dr Quux", "ZZCANARY-NOTE"))
 	x.sync(study.ExitRejections)
 	code := x.codes()[1]
-	if hits := x.erasedTraces(canary); len(hits) == 0 {
+	if hits := x.erasedTraces(); len(hits) == 0 {
 		t.Fatal("the search finds nothing where there is something")
 	}
 	others := x.number("SELECT count(*) FROM research.record_current WHERE op = 'u' AND participant_id <> 2")
@@ -264,7 +264,7 @@ func TestErasure(t *testing.T) {
 
 	nothing := func(when string) {
 		t.Helper()
-		for _, hit := range x.erasedTraces(canary) {
+		for _, hit := range x.erasedTraces() {
 			t.Errorf("%s: something is left in %s", when, hit)
 		}
 		if n := x.number("SELECT count(*) FROM research.record_current WHERE op = 'u' AND participant_id <> 2"); n != others+3 {
@@ -289,9 +289,9 @@ func TestErasure(t *testing.T) {
 	x.run(study.ExitOK, "audit", "verify")
 }
 
-// erasedTraces are the places that hold the canary: landing once opened, boxes of
+// erasedTraces are the places that hold a canary: landing once opened, boxes of
 // the vault once opened, any column of the database, any file of data and landing.
-func (x *trial) erasedTraces(canary string) (hits []string) {
+func (x *trial) erasedTraces() (hits []string) {
 	x.t.Helper()
 	h := x.house()
 	objects, err := objectstore.Open(h.cfg.Service.Landing)
@@ -315,11 +315,11 @@ func (x *trial) erasedTraces(canary string) (hits []string) {
 			hits = append(hits, table[0].(string))
 		}
 	}
-	search := newSearch([]string{canary})
+	search := newHunt(x.t).scanner
 	for _, folder := range []string{"data", "landing"} {
 		_ = filepath.WalkDir(x.path(folder), func(path string, e os.DirEntry, err error) error {
 			if err == nil && e.Type().IsRegular() {
-				if text, _ := os.ReadFile(path); search.hit(text) || search.hit([]byte(path)) {
+				if text, _ := os.ReadFile(path); len(search.Text(text))+len(search.Text([]byte(path))) > 0 {
 					hits = append(hits, folder)
 				}
 			}

@@ -94,7 +94,9 @@ func acuity(n, delivery int, visit, day, eye string) map[string]string {
 		"BY": Of(Staff, n).Text, "EYE": eye, "VA": fmt.Sprint(40 + n + delivery), "IOP": "15.5", "METHOD": "ETDRS"}
 }
 
-// extra are columns that no mapping asks for; their names identify, too.
+// extra are columns that no mapping asks for; their names identify, too. Those of
+// people have an apostrophe: a heading of nothing but words is told, since no
+// program can know it from the name of a column.
 func extra() []string {
-	return []string{Of(Name, 8).Text, Of(MRN, 8).Text, Of(Email, 8).Text, Of(Staff, 8).Text}
+	return []string{Of(Name, 7).Text, Of(MRN, 8).Text, Of(Email, 8).Text, Of(Staff, 7).Text, Of(SSN, 8).Text, Of(Phone, 8).Text, Of(Moment, 8).Text}
 }

@@ -47,7 +47,7 @@ func NewScanner(canaries []Canary) *Scanner {
 	for i, c := range canaries {
 		for _, p := range patterns(i, c) {
 			key := binary.LittleEndian.Uint64([]byte(p.text[len(p.text)-anchor:]))
-			s.at[key] = append(s.at[key], int32(len(s.patterns))) //nolint:gosec // thousands
+			s.at[key] = append(s.at[key], int32(len(s.patterns)))
 			s.patterns = append(s.patterns, p)
 			s.maybe[bucket(key)>>6] |= 1 << (bucket(key) & 63)
 		}

@@ -175,8 +175,8 @@ func describe(i int, name, label string) []byte {
 	b := make([]byte, 140)
 	binary.BigEndian.PutUint16(b[0:], 2)
 	binary.BigEndian.PutUint16(b[4:], width)
-	binary.BigEndian.PutUint16(b[6:], uint16(i+1))      //nolint:gosec // tens of columns
-	binary.BigEndian.PutUint32(b[84:], uint32(i*width)) //nolint:gosec // as above
+	binary.BigEndian.PutUint16(b[6:], uint16(i+1))
+	binary.BigEndian.PutUint32(b[84:], uint32(i*width))
 	copy(b[8:16], fmt.Sprintf("%-8s", name))
 	copy(b[16:56], fmt.Sprintf("%-40s", label))
 	copy(b[56:64], strings.Repeat(" ", 8))

@@ -1,0 +1,3 @@
+package connectors
+
+type Delivery struct{ Item, Name, Version string }
