@@ -80,10 +80,14 @@ func (w *watch) end() error {
 
 // shape is what the object looks like. Rows without fixed columns that hold nothing
 // of what was asked may be of anything, and their names be data: these stay out.
+// Once enough was seen of such rows, they have none of the columns.
 func (w *watch) shape() study.Shape {
 	s := w.observer.Shape()
 	held := func(c study.ColumnShape) bool { return c.Kind != "" }
-	if !slices.ContainsFunc(s.Columns[:w.places], held) {
+	switch {
+	case w.decided && w.observer.Foreign():
+		s.Columns = nil
+	case !slices.ContainsFunc(s.Columns[:w.places], held):
 		s.Columns = s.Columns[:w.places]
 	}
 	return transform.Shown(s, w.asked)
@@ -111,8 +115,8 @@ func (w *watch) judge() error {
 	for _, d := range w.drifts {
 		switch d.Action {
 		case study.Freeze:
-			return &study.Error{Code: "drift.frozen", Exit: study.ExitBlocked, Op: changed(w.source.Name, w.drifts) + "; nothing of it was recorded",
-				Hint: "correct the mapping if it reads what has changed, then run `longitude drift accept " + w.source.Name + "`"}
+			return &frozen{drifts: w.drifts, why: &study.Error{Code: "drift.frozen", Exit: study.ExitBlocked, Op: changed(w.source.Name, w.drifts) + "; nothing of it was recorded",
+				Hint: "correct the mapping if it reads what has changed, then run `longitude drift accept " + w.source.Name + "`"}}
 		case study.QuarantineDrift:
 			aside = append(aside, study.Rejection{Field: d.Column, Rule: "drift_" + string(d.Kind)})
 		}
@@ -123,6 +127,26 @@ func (w *watch) judge() error {
 	why := &study.Error{Code: "drift.put_aside", Op: changed(w.source.Name, w.drifts) + "; it was put aside whole",
 		Hint: "correct the mapping if it reads what has changed, then run `longitude drift accept " + w.source.Name + "` and `longitude quarantine replay`"}
 	return &unread{why: why, rules: aside, shape: w.accepted, drifts: w.drifts}
+}
+
+// frozen is an object that stops its source. Only its changes are recorded, and
+// the source does not go on behind it.
+type frozen struct {
+	why    *study.Error // for the operator
+	drifts []study.Drift
+}
+
+func (f *frozen) Error() string { return f.why.Error() }
+func (f *frozen) Unwrap() error { return f.why }
+
+// freeze records the changes of an object that stops its source. It answers why,
+// unless even that cannot be recorded.
+func (in *Ingester) freeze(ctx context.Context, f *frozen, b *study.BatchRecord, studyName string) error {
+	if err := in.Store.RecordFreeze(ctx, studyName, b.Actor, study.Frozen{Source: b.Source, Item: b.Item, Object: b.Object.Digest,
+		RunID: b.RunID, Drifts: f.drifts}); err != nil {
+		return err
+	}
+	return f.why
 }
 
 // shownDrifts bounds the changes that an error tells.

@@ -52,13 +52,13 @@ func TestDriftPolicies(t *testing.T) {
 	}{
 		{"a new column goes on", study.DriftPolicy{NewColumn: study.Evolve}, more, "new_column EXTRA evolve", 3, 0, ""},
 		{"a new column puts aside", study.DriftPolicy{NewColumn: study.QuarantineDrift}, more, "new_column EXTRA quarantine", 3, 1, ""},
-		{"a new column freezes", study.DriftPolicy{NewColumn: study.Freeze}, more, "", 1, 0, "drift.frozen"},
+		{"a new column freezes", study.DriftPolicy{NewColumn: study.Freeze}, more, "new_column EXTRA freeze", 1, 0, "drift.frozen"},
 		{"a missing column goes on", study.DriftPolicy{MissingColumn: study.Evolve}, less, "missing_column NOTES evolve", 3, 0, ""},
 		{"a missing column puts aside", study.DriftPolicy{MissingColumn: study.QuarantineDrift}, less, "missing_column NOTES quarantine", 3, 1, ""},
-		{"a missing column freezes", study.DriftPolicy{MissingColumn: study.Freeze}, less, "", 1, 0, "drift.frozen"},
+		{"a missing column freezes", study.DriftPolicy{MissingColumn: study.Freeze}, less, "missing_column NOTES freeze", 1, 0, "drift.frozen"},
 		{"another type goes on", study.DriftPolicy{TypeChange: study.Evolve}, typed, "type_change VALUE evolve", 3, 0, ""},
 		{"another type puts aside", study.DriftPolicy{TypeChange: study.QuarantineDrift}, typed, "type_change VALUE quarantine", 3, 1, ""},
-		{"another type freezes", study.DriftPolicy{TypeChange: study.Freeze}, typed, "", 1, 0, "drift.frozen"},
+		{"another type freezes", study.DriftPolicy{TypeChange: study.Freeze}, typed, "type_change VALUE freeze", 1, 0, "drift.frozen"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			b := newBench(t, testStudy(), driftSource(c.policy))
@@ -85,12 +85,35 @@ func TestDriftPolicies(t *testing.T) {
 	}
 }
 
+// What stops a source is told once per version of the object, however often the
+// run is tried again; the source stands still until a person lets the shape in.
+func TestAFreezeIsToldOnce(t *testing.T) {
+	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{NewColumn: study.Freeze}))
+	b.sync(file{"1.csv", header + someRow + "\n"})
+	wider := func(text string) file {
+		return file{"2.csv", strings.TrimSuffix(header, "\n") + ",EXTRA\n" + someRow + "," + text + "\n"}
+	}
+	for i, second := range []file{wider("x"), wider("x"), wider("y")} {
+		b.drop.files = []file{second}
+		if _, err := b.ingester.Sync(t.Context(), b.feed, "test"); codeOf(err) != "drift.frozen" {
+			t.Fatalf("sync %d: %v", i, err)
+		}
+		if want := []int{1, 1, 2}[i]; len(b.store.froze) != want || len(b.store.m.batches) != 1 || len(b.drop.acks) != 1 {
+			t.Errorf("sync %d: %d freezes, %d batches, %d acknowledged", i, len(b.store.froze), len(b.store.m.batches), len(b.drop.acks))
+		}
+	}
+	want := study.Drift{Kind: study.NewColumn, Column: "EXTRA", Action: study.Freeze}
+	if f := b.store.froze[0]; f.Source != b.feed.Config.Name || f.RunID == 0 || f.Item == "" || len(f.Drifts) != 1 || f.Drifts[0] != want {
+		t.Errorf("recorded %+v", f)
+	}
+}
+
 // The whole object counts, not its first batch: the kinds of its values are known
 // after the first rows at the latest.
 func TestDriftBehindTheFirstBatch(t *testing.T) {
 	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{TypeChange: study.QuarantineDrift}))
 	b.sync(file{"1.csv", header + strings.Repeat(someRow+"\n", 3)})
-	text := strings.Repeat(someRow+"\n", 1500) + strings.Replace(someRow, ",40,,", ",forty,,", 1) + "\n"
+	text := strings.Repeat(strings.Replace(someRow, ",40,,", ",,,", 1)+"\n", 1500) + strings.Repeat(strings.Replace(someRow, ",40,,", ",forty,,", 1)+"\n", 3)
 	if out := b.sync(file{"2.csv", header + text}); out.Aside != 1 || b.store.m.live() != 1 {
 		t.Errorf("%+v", out)
 	}
@@ -118,6 +141,35 @@ func TestNewChoices(t *testing.T) {
 	b.sync(file{"1.csv", header + bad + bad})
 	if got := b.store.m.driftKinds(); !slices.Equal(got, []string{"new_choice va.eye evolve"}) {
 		t.Errorf("events %q", got)
+	}
+}
+
+// Rows without a header that hold nothing the mapping asks for are of another object,
+// as is a file under another header. One value of it, or a row of nothing, is enough
+// not to say so.
+func TestRowsOfAnotherObject(t *testing.T) {
+	const row = `{"PID": "1", "FORM": "va", "VISIT": "baseline", "DATE": "2026-01-01", "OCC": "R", "VALUE": "40"}`
+	for _, c := range []struct {
+		what, text string
+		lines      bool
+		aside      int
+	}{
+		{"nothing asked for", `{"lot": "7", "dose": "2"}` + "\n" + `{"lot": "8"}`, true, 1},
+		{"in a document", `[{"lot": "7", "dose": {"mg": 2}}]`, false, 1},
+		{"asked for, but null", `{"PID": null, "lot": "7"}`, true, 1},
+		{"behind many of another kind", strings.Repeat(`{"lot": "7"}`+"\n", 1200) + row, true, 0},
+		{"a row of the source among others", `{"lot": "7"}` + "\n" + row, true, 0},
+		{"no rows", `[]`, false, 0},
+		{"rows of nothing", `{}` + "\n{}", true, 0},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			b := newBench(t, testStudy(), driftSource(study.DriftPolicy{MissingColumn: study.Evolve}))
+			b.feed.Format = json.Format{Lines: c.lines}
+			out := b.sync(file{"1.json", c.text})
+			if kinds := b.store.m.driftKinds(); out.Aside != c.aside || c.aside == 1 && !slices.Equal(kinds, []string{"header_unknown  quarantine"}) {
+				t.Errorf("%+v, events %q", out, kinds)
+			}
+		})
 	}
 }
 

@@ -13,6 +13,9 @@ type Ledger interface {
 	RefusedFiles(ctx context.Context, source string) (map[string]string, error)
 	// RefuseFile records that a file was refused, and why.
 	RefuseFile(ctx context.Context, study, actor string, file study.FileRecord) error
+	// RecordFreeze records what stopped a source, once however often the same
+	// version of an object is met.
+	RecordFreeze(ctx context.Context, study, actor string, f study.Frozen) error
 }
 
 // lines are what a delivery that is durable adds to the ledger: its own line and,

@@ -194,6 +194,10 @@ func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d 
 		}
 		return recorded{counts: r.counts}, r.close(ctx, b)
 	})
+	var frozen *frozen
+	if errors.As(err, &frozen) {
+		return done, in.freeze(ctx, frozen, &b, f.Study.Name)
+	}
 	var unread *unread
 	if errors.As(err, &unread) {
 		return in.transact(ctx, f, func(tx Ingest) (recorded, error) {

@@ -121,6 +121,7 @@ type vault struct {
 	m       *memory
 	refused map[string]string
 	ledger  []study.FileRecord
+	froze   []study.Frozen
 }
 
 func (s *vault) LockSource(context.Context, string) (func(), bool, error) {
@@ -139,6 +140,13 @@ func (s *vault) RefusedFiles(context.Context, string) (map[string]string, error)
 func (s *vault) RefuseFile(_ context.Context, _, _ string, f study.FileRecord) error {
 	s.refused = map[string]string{f.Item: f.Version}
 	s.ledger = append(s.ledger, f)
+	return nil
+}
+func (s *vault) RecordFreeze(_ context.Context, _, _ string, f study.Frozen) error {
+	if !slices.ContainsFunc(s.froze, func(was study.Frozen) bool { return was.Item == f.Item && was.Object == f.Object }) {
+		s.froze = append(s.froze, f)
+		s.m.drifts = append(s.m.drifts, f.Drifts...)
+	}
 	return nil
 }
 func (s *vault) BeginIngest(context.Context, string) (Ingest, error) {

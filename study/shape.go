@@ -27,6 +27,16 @@ const (
 	HeaderUnknown DriftKind = "header_unknown"
 )
 
+// Frozen is what stopped a source: the changes that an object brings against a
+// policy of freeze. Nothing else is recorded of the object.
+type Frozen struct {
+	Source string
+	Item   string // keyed digest of the object's name
+	Object Digest
+	RunID  int64 // that met it
+	Drifts []Drift
+}
+
 // Drift is one named change of a source's shape.
 type Drift struct {
 	Kind     DriftKind

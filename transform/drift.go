@@ -27,6 +27,7 @@ type Observer struct {
 	values  []int // looked at, per column
 	texts   []int // of them, that are neither number nor date
 	unasked []string
+	held    bool                       // something of what was asked is there
 	missing map[string]map[string]bool // column → codes that are no value
 }
 
@@ -94,6 +95,7 @@ func (o *Observer) See(rows *Rows) (full bool) {
 			return true
 		}
 		for c, cell := range rows.Row(i) {
+			o.held = o.held || len(cell) > 0
 			if len(cell) > 0 && o.shape.Columns[c].Kind == "" {
 				o.look(c, cell)
 			}
@@ -149,6 +151,10 @@ func (o *Observer) kind(c int) string {
 	}
 	return o.seen[c].String()
 }
+
+// Foreign reports whether rows without fixed columns hold other things, and nothing
+// of what was asked: such an object is not the source's.
+func (o *Observer) Foreign() bool { return !o.held && len(o.unasked) > 0 }
 
 // Shape is what was seen so far. Columns without a place in the rows come last, and
 // nothing is said of their values.

@@ -144,7 +144,13 @@ func (h *house) lock(ctx context.Context, studyName, visit, code string, why dec
 	if err != nil || there {
 		return before, err
 	}
-	return h.decide(ctx, d, why)
+	item, err := h.decide(ctx, d, why)
+	if err != nil && codeOf(err) == "decision.repeated" { // by somebody at the same moment
+		if before, there, lerr := h.store.LockOn(ctx, d); lerr != nil || there {
+			return before, lerr
+		}
+	}
+	return item, err
 }
 
 // unlock lifts a lock. What it held back is for replayLocked to read again.

@@ -47,15 +47,23 @@ func (a *app) driftListCommand() *cobra.Command {
 			}
 			var rows [][]string
 			for _, d := range items {
-				rows = append(rows, append(numbers(d.ID), d.Source, strconv.FormatInt(d.Batch, 10), d.Kind, d.Column, d.From, d.To, yes(d.Mapped), d.Action, when(&d.At)))
+				rows = append(rows, append(numbers(d.ID), d.Source, broughtBy(&d), d.Kind, d.Column, d.From, d.To, yes(d.Mapped), d.Action, when(&d.At)))
 			}
-			return a.print(items, []string{"id", "source", "batch", "what", "column", "was", "becomes", "mapped", "policy", "at"}, rows)
+			return a.print(items, []string{"id", "source", "brought by", "what", "column", "was", "becomes", "mapped", "policy", "at"}, rows)
 		},
 	}
 	cmd.Flags().StringVar(&filter.Study, "study", "", "only this study")
 	cmd.Flags().StringVar(&filter.Kind, "kind", "", "only this kind, e.g. new_column")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "at most so many")
 	return cmd
+}
+
+// broughtBy says what of the record tells more of a change.
+func broughtBy(d *status.DriftItem) string {
+	if d.Batch == 0 {
+		return "run " + strconv.FormatInt(d.Run, 10)
+	}
+	return "batch " + strconv.FormatInt(d.Batch, 10)
 }
 
 func (a *app) driftShowCommand() *cobra.Command {
@@ -134,6 +142,7 @@ func (h *house) stillRead(ctx context.Context, src *config.SourceConfig) error {
 	if err != nil {
 		return err
 	}
+	gone = slices.DeleteFunc(gone, func(d status.DriftItem) bool { return d.Batch == 0 }) // nothing was put aside
 	asked := mapper.Columns()
 	var columns []string
 	for _, d := range gone {

@@ -110,5 +110,5 @@ var ofObjects = []Rule{
 	{"drift_missing_column", "a column that was always there is gone", acceptOrMap},
 	{"drift_type_change", "the values of a column look otherwise than before", acceptOrMap},
 	{"drift_dialect_change", "the object is written otherwise than before: another encoding or version", acceptOrMap},
-	{"drift_header_unknown", "the first line is not the header that the mapping knows", acceptOrMap},
+	{"drift_header_unknown", "the first line is not the header that the mapping knows, or no row has a member that it asks for", acceptOrMap},
 }

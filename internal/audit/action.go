@@ -27,8 +27,9 @@ const (
 	DecisionWithdraw    Action = "decision.withdraw"     // a participant withdrew
 	DecisionDistinct    Action = "decision.distinct"     // two identifiers were said to be two people
 
-	FileRefused Action = "file.refused" // a file of a source was not taken: nothing of it is recorded
-	FileRetried Action = "file.retried" // somebody asked for a file again
+	SourceFrozen Action = "source.frozen" // an object of another shape stopped its source: nothing of it is recorded
+	FileRefused  Action = "file.refused"  // a file of a source was not taken: nothing of it is recorded
+	FileRetried  Action = "file.retried"  // somebody asked for a file again
 
 	ReleasePlanned   Action = "release.planned"   // what a release is built from was pinned
 	ReleaseApproved  Action = "release.approved"  // a person approved a release
@@ -72,7 +73,7 @@ var Actions = []Action{
 	ConfigApplied, ConfigPlanned, ConfigRecorded,
 	DecisionAcceptShape, DecisionDistinct, DecisionExplain, DecisionLink, DecisionLock, DecisionUnlink, DecisionUnlock, DecisionWaive, DecisionWithdraw,
 	ExportMade, FileRefused, FileRetried, IdentityUnsealed, KeyCreated, KeyResealed, KeyRewrapped, KeyRotated, RecordViewed, ReleaseApproved, ReleasePlanned, ReleasePublished, ReleaseRetracted,
-	SchemaAccepted, SchemaMigrated, SeriesOpened, SeriesRevoked, SignatureGiven, StudyJudged,
+	SchemaAccepted, SchemaMigrated, SeriesOpened, SeriesRevoked, SignatureGiven, SourceFrozen, StudyJudged,
 	VaultApproved, VaultBrokeGlass, VaultDenied, VaultExecuted, VaultExpired, VaultRequested, VaultReviewed, VaultStarted,
 }
 

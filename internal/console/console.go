@@ -57,6 +57,7 @@ func New(o Options) http.Handler {
 	page("/runs", "runs", c.runs)
 	page("/runs/{id}", "run", c.run)
 	page("/studies/{study}", "study", c.study)
+	page("/studies/{study}/participants", "participants", c.participants)
 	page("/participants/{study}/{code}", "participant", c.participant)
 	page("/quarantine", "quarantine", c.quarantine)
 	page("/quarantine/{id}", "quarantined", c.quarantined)

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
 	"html"
 	"io"
 	"net/http"
@@ -61,27 +62,31 @@ func get(t *testing.T, address string) (int, string) {
 }
 
 var demoPages = map[string][]string{
-	"/":                           {"site-b-drop", "failed 4 times", "26 h ago", "the server showed another host key", "Retry now", "amd_obs_01_r002", "not synced yet"},
-	"/?asked=site-a-drop":         {"A sync of <strong>site-a-drop</strong> was asked for"},
-	"/runs":                       {"/runs/140", "rejections", "?after=91"},
-	"/runs?state=failed":          {"sftp.host_key_changed"},
-	"/runs/138":                   {"9,420", "Quarantined", "every row is accounted for", "every record is accounted for"},
-	"/runs/119":                   {"What to do", "pin the new key"},
-	"/studies/amd-obs-01":         {"AMD Observational Study", "Month 1", "day 30 (−7, +14)", "95.5%", "visit out of window", "date invalid", "oct imaging", "site-e"},
-	"/studies/cdisc-pilot":        {"Nobody is in this study yet", "The protocol was followed exactly"},
-	"/quarantine?state=open":      {"visual acuity", "batch 19, line 1507", "choice unknown"},
-	"/quarantine?rule=nosuch":     {"No row matches", "rule: nosuch"},
-	"/deviations":                 {"late 1 day: 2026-02-15", "violation"},
-	"/deviations?kind=finding":    {"check failed", "finding", "check better_than_consented"},
-	"/deviations?state=explained": {"data entry, dm@example.org"},
-	"/quarantine/38":              {"What to do", "more or fewer cells than the header", "longitude quarantine replay 38", "newest"},
-	"/quarantine/3":               {"waived", "duplicate", "dm@example.org"},
-	"/locks":                      {"visit type baseline", "in force", "lifted", "the whole study"},
-	"/drift":                      {"type change", "number → text", "file put aside", "comment"},
-	"/drift?source=site-a-drop":   {"Accepted shape of site-a-drop", "visit_date", "utf-8, comma", "drift accept site-a-drop"},
-	"/drift?source=site-b-drop":   {"No change of shape matches"},
-	"/releases":                   {"amd_obs_01_r003", "not yet"},
-	"/releases/amd_obs_01_r002":   {"longitude release verify releases/amd-obs-01/amd_obs_01_r002", "limited data set", "8f14e45f"},
+	"/":                                {"site-b-drop", "failed 4 times", "26 h ago", "the server showed another host key", "Retry now", "amd_obs_01_r002", "not synced yet"},
+	"/?asked=site-a-drop":              {"A sync of <strong>site-a-drop</strong> was asked for"},
+	"/runs":                            {"/runs/140", "rejections", "?after=91"},
+	"/runs?state=failed":               {"sftp.host_key_changed"},
+	"/runs/138":                        {"9,420", "Quarantined", "every row is accounted for", "every record is accounted for"},
+	"/runs/119":                        {"What to do", "pin the new key"},
+	"/studies/amd-obs-01":              {"AMD Observational Study", "Month 1", "day 30 (−7, +14)", "95.5%", "visit out of window", "date invalid", "oct imaging", "site-e"},
+	"/studies/cdisc-pilot":             {"Nobody is in this study yet", "The protocol was followed exactly"},
+	"/studies/amd-obs-01/participants": {statustest.Dated, statustest.Unanchored, "site-b", "/participants/amd-obs-01/" + statustest.InDays, "?state=screen_failure", "Open deviations"},
+	"/studies/amd-obs-01/participants?site=site-b":      {statustest.Unanchored, "site: site-b", "remove this filter"},
+	"/studies/amd-obs-01/participants?state=died":       {"Nobody matches"},
+	"/studies/amd-obs-01/participants?site=nosuch":      {"No participant matches", "site: nosuch"},
+	"/quarantine?state=open":                            {"visual acuity", "batch 19, line 1507", "choice unknown"},
+	"/quarantine?rule=nosuch":                           {"No row matches", "rule: nosuch"},
+	"/deviations":                                       {"late 1 day: 2026-02-15", "violation"},
+	"/deviations?kind=finding":                          {"check failed", "finding", "check better_than_consented"},
+	"/deviations?state=explained":                       {"data entry, dm@example.org"},
+	"/quarantine/38":                                    {"What to do", "more or fewer cells than the header", "longitude quarantine replay 38", "newest"},
+	"/quarantine/3":                                     {"waived", "duplicate", "dm@example.org"},
+	"/locks":                                            {"visit type baseline", "in force", "lifted", "the whole study"},
+	"/drift":                                            {"type change", "number → text", "file put aside", "comment"},
+	"/drift?source=site-a-drop":                         {"Accepted shape of site-a-drop", "visit_date", "utf-8, comma", "drift accept site-a-drop"},
+	"/drift?source=site-b-drop":                         {"No change of shape matches"},
+	"/releases":                                         {"amd_obs_01_r003", "not yet"},
+	"/releases/amd_obs_01_r002":                         {"longitude release verify releases/amd-obs-01/amd_obs_01_r002", "limited data set", "8f14e45f"},
 	"/participants/amd-obs-01/" + statustest.Dated:      {"late, 1 day outside", "early, 1 day outside", "2026-02-15", "missed", "indeterminate", "2 versions", "Apr ’26", "+15 d", "−15 d", "as of", "protocol 3.0", "Locked: visit type baseline", "since 2026-01-01"},
 	"/participants/amd-obs-01/" + statustest.InDays:     {"days from baseline", "day 45", "day 23 to day 44", "day 180"},
 	"/participants/amd-obs-01/" + statustest.Unanchored: {"no anchor", "withheld", "baseline missing"},
@@ -166,7 +171,7 @@ func TestHostileTextIsText(t *testing.T) {
 	base := serve(t, store)
 	study := url.PathEscape(store.SourceList[0].Study)
 	for _, path := range []string{"/", "/runs", "/runs/1", "/quarantine", "/deviations", "/locks", "/drift", "/drift?source=" + study, "/releases", "/releases/" + url.PathEscape(store.Published[0].ID),
-		"/studies/" + study, "/participants/" + study + "/X", "/runs?study=" + url.QueryEscape(`"><script>alert(1)</script>`),
+		"/studies/" + study, "/studies/" + study + "/participants", "/participants/" + study + "/X", "/runs?study=" + url.QueryEscape(`"><script>alert(1)</script>`),
 		"/?asked=" + url.QueryEscape(`<script>`), "/participants/" + study + "/" + url.PathEscape(`<script>`)} {
 		code, body := get(t, base+path)
 		if code != 200 && code != 404 {
@@ -222,7 +227,7 @@ func TestFailuresAreToldPlainly(t *testing.T) {
 	}{
 		{down, "/", 503, "postgres.unreachable"}, {down, "/studies/x", 503, "Start it."}, {unexpected, "/runs", 500, "the request failed inside Longitude"},
 		{statustest.Demo(), "/runs/99999", 404, "Not found"}, {statustest.Demo(), "/runs/x", 404, "Not found"}, {statustest.Demo(), "/quarantine/99999", 404, "Not found"}, {statustest.Demo(), "/quarantine/x", 404, "Not found"}, {statustest.Demo(), "/nothing/here", 404, "Not found"},
-		{statustest.Demo(), "/studies/x", 404, "Not found"}, {statustest.Demo(), "/releases/x", 404, "Not found"}, {statustest.Demo(), "/participants/x/y", 404, "Not found"},
+		{statustest.Demo(), "/studies/x", 404, "Not found"}, {statustest.Demo(), "/studies/x/participants", 404, "Not found"}, {statustest.Demo(), "/releases/x", 404, "Not found"}, {statustest.Demo(), "/participants/x/y", 404, "Not found"},
 	} {
 		code, body := get(t, serve(t, c.store)+c.path)
 		if code != c.code || !strings.Contains(body, c.want) || strings.Contains(body, "hidden text") {
@@ -294,6 +299,41 @@ func TestFindParticipant(t *testing.T) {
 	}
 	if code, body := get(t, base+"/participants?study=amd-obs-01&code="); code != 200 || !strings.Contains(body, "AMD Observational Study") {
 		t.Errorf("an empty search answered %d", code)
+	}
+}
+
+// A page of participants leads to the next, under the same filters, and every one of
+// them to a timeline; each is on one page.
+func TestParticipantsPageByPage(t *testing.T) {
+	store := statustest.Demo()
+	for i := range 120 {
+		code := fmt.Sprintf("AMD-%04d", i)
+		store.Timelines["amd-obs-01/"+code] = status.Timeline{Study: "amd-obs-01", Code: code, Site: "site-z", Enrolled: true, Status: "enrolled"}
+	}
+	base := serve(t, store)
+	older, seen := regexp.MustCompile(`<p class="pager"><a href="([^"]+)"`), map[string]int{}
+	path := "/studies/amd-obs-01/participants?site=site-z&state=enrolled"
+	for pages := 1; ; pages++ {
+		code, body := get(t, base+path)
+		if code != 200 {
+			t.Fatalf("%s answered %d", path, code)
+		}
+		for _, m := range regexp.MustCompile(`href="/participants/amd-obs-01/(AMD-[0-9]+)"`).FindAllStringSubmatch(body, -1) {
+			seen[m[1]]++
+		}
+		next := older.FindStringSubmatch(body)
+		if next == nil {
+			if pages != 3 || len(seen) != 120 {
+				t.Errorf("%d participants on %d pages", len(seen), pages)
+			}
+			break
+		}
+		path = html.UnescapeString(next[1])
+	}
+	for code, n := range seen {
+		if n != 1 {
+			t.Errorf("%s is listed %d times", code, n)
+		}
 	}
 }
 

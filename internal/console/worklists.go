@@ -9,6 +9,23 @@ import (
 	"longitude/study"
 )
 
+// participantStates are the statuses of the study model.
+var participantStates = []string{string(study.Screening), string(study.ScreenFailure), string(study.Enrolled), string(study.Finished),
+	string(study.Withdrew), string(study.Lost), string(study.Died)}
+
+type participantsPage struct {
+	list[status.ParticipantItem]
+	Study string
+}
+
+// participants lists the participants of a study.
+func (c *console) participants(r *http.Request) (view, error) {
+	name := r.PathValue("study")
+	rows, err := c.Reads.Participants(r.Context(), status.ParticipantFilter{Study: name, Site: r.FormValue("site"), Status: r.FormValue("state"), Page: paging(r)})
+	l := listOf(r, rows, func(v status.ParticipantItem) int64 { return v.ID }, participantStates, nil, "site")
+	return view{Title: "Participants", Section: "overview", Data: participantsPage{l, name}}, err
+}
+
 func (c *console) quarantine(r *http.Request) (view, error) {
 	rows, err := c.Reads.Quarantine(r.Context(), status.QuarantineFilter{Study: r.FormValue("study"), Source: r.FormValue("source"),
 		Rule: r.FormValue("rule"), State: r.FormValue("state"), Page: paging(r)})

@@ -82,6 +82,8 @@ func decidable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decisio
 		return fmt.Sprintf("participant/%d", d.Participant), explainable(ctx, tx, d)
 	case study.Waive:
 		return fmt.Sprintf("quarantine/%d", d.Quarantine), waivable(ctx, tx, reg, d)
+	case study.LockData:
+		return fmt.Sprintf("participant/%d", d.Participant), lockable(ctx, tx, reg, d)
 	case study.UnlockData:
 		return fmt.Sprintf("lock/%d", d.Lifts), liftable(ctx, tx, reg, d)
 	case study.Link, study.Unlink, study.Withdraw:
@@ -136,6 +138,13 @@ func waivable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decision
 	}
 	return undecided(ctx, tx, fmt.Sprintf("quarantined row %d", d.Quarantine), "waived",
 		`SELECT FROM research.decision WHERE kind = 'waive' AND quarantine_id = $1`, d.Quarantine)
+}
+
+// lockable refuses a second lock on just the same, of two who lock at once too.
+func lockable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decision) error {
+	return undecided(ctx, tx, "what this would lock", "locked", `
+		SELECT FROM research.decision d WHERE kind = 'lock' AND study_id = $1 AND visit = $2 AND coalesce(participant_id, 0) = $3
+		  AND NOT EXISTS (SELECT FROM research.decision u WHERE u.kind = 'unlock' AND u.lifts = d.decision_id)`, reg.id, d.Visit, d.Participant)
 }
 
 func liftable(ctx context.Context, tx pgx.Tx, reg *registered, d *study.Decision) error {

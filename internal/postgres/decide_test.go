@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,6 +164,42 @@ func TestALockIsLiftedOnce(t *testing.T) {
 	if !reflect.DeepEqual(done, map[string]int{"done": 1, "decision.repeated": 4}) {
 		t.Errorf("%v", done)
 	}
+}
+
+// Of many who lock the same at once, one does; what is wider or narrower is another
+// lock, and what was lifted may be locked again.
+func TestALockIsMadeOnce(t *testing.T) {
+	s := open(t, amd())
+	lock := decision(study.LockData)
+	lock.Visit = "baseline"
+	var made, refused atomic.Int64
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			_, err := s.Decide(t.Context(), lock)
+			var e *study.Error
+			switch {
+			case err == nil:
+				made.Add(1)
+			case errors.As(err, &e) && e.Code == "decision.repeated":
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 || refused.Load() != 4 {
+		t.Errorf("%d made, %d refused", made.Load(), refused.Load())
+	}
+	wider, narrower := decision(study.LockData), lock
+	narrower.Participant = enrol(t, s, "A")[0]
+	decide(t, s, wider)
+	decide(t, s, narrower)
+	lift := decision(study.UnlockData)
+	lift.Lifts = one[int64](t, s, `SELECT min(decision_id) FROM research.decision`)
+	decide(t, s, lift)
+	decide(t, s, lock)
 }
 
 // Histories hold the locks and explanations of the participant as they stood

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"longitude/internal/audit"
 	"longitude/study"
 )
 
@@ -54,4 +55,34 @@ func (in *Ingest) RecordShape(ctx context.Context, source string, s study.Shape,
 		return nil
 	}
 	return fault("record the shape of the source", in.tx.SendBatch(ctx, b).Close())
+}
+
+// RecordFreeze records the changes that stopped a source, with their audit event,
+// unless this version of the object has brought them before.
+func (s *Store) RecordFreeze(ctx context.Context, studyName, actor string, f study.Frozen) error {
+	reg, err := s.known(studyName)
+	if err != nil {
+		return err
+	}
+	err = pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
+		var changes []string
+		for _, d := range f.Drifts {
+			tag, err := tx.Exec(ctx, `
+				INSERT INTO research.drift_event (source, kind, column_name, was, becomes, mapped, action, study_id, run_id, item, object_digest, recorded_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, clock_timestamp()) ON CONFLICT DO NOTHING`,
+				f.Source, d.Kind, d.Column, d.From, d.To, d.Mapped, d.Action, reg.id, f.RunID, f.Item, f.Object[:])
+			if err != nil {
+				return err
+			}
+			if tag.RowsAffected() > 0 {
+				changes = append(changes, string(d.Kind))
+			}
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		return record(ctx, tx, event{Action: audit.SourceFrozen, Actor: actor, Study: studyName, Object: "source/" + f.Source, Run: f.RunID,
+			Detail: map[string]any{"source": f.Source, "item": f.Item, "object": f.Object.String(), "changes": changes}})
+	})
+	return fault("record what stopped a source", err)
 }

@@ -76,3 +76,36 @@ func TestShapes(t *testing.T) {
 		t.Errorf("the shape of a source never read: %v", err)
 	}
 }
+
+// What stops a source is recorded and audited once for a version of an object,
+// without a batch, and listed and counted with what batches brought.
+func TestFreezes(t *testing.T) {
+	s := open(t, amd())
+	s.Configure([]ConfiguredSource{{Name: "a", Study: "amd-obs", Connector: "folder"}})
+	met := study.Frozen{Source: "a", Item: "item", Object: study.Digest{1}, RunID: run(t, s, "sync", "a", study.Counts{}, nil),
+		Drifts: []study.Drift{{Kind: study.NewColumn, Column: "note", Action: study.Freeze}, {Kind: study.TypeChange, Column: "iop", From: "number", To: "text", Mapped: true, Action: study.Evolve}}}
+	other := met
+	other.Object = study.Digest{2}
+	for i, f := range []study.Frozen{met, met, other, met} {
+		if err := s.RecordFreeze(t.Context(), "amd-obs", "test", f); err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.Drift(t.Context(), status.DriftFilter{Study: "amd-obs", Source: "a"})
+		if want := []int{2, 2, 4, 4}[i]; err != nil || len(list) != want {
+			t.Fatalf("after %d: %+v, %v", i, list, err)
+		}
+		if d := list[len(list)-1]; d.Batch != 0 || d.Run != met.RunID || d.Study != "amd-obs" || d.Column != "note" || d.Action != "freeze" || d.At.IsZero() {
+			t.Errorf("listed as %+v", d)
+		}
+		if n := one[int](t, s, `SELECT count(*) FROM audit.event WHERE action = 'source.frozen'`); n != []int{1, 1, 2, 2}[i] {
+			t.Errorf("after %d: %d audit events", i, n)
+		}
+	}
+	if got, err := s.Sources(t.Context()); err != nil || got[0].Drift != (status.DriftCount{Evolve: 2, Freeze: 2}) {
+		t.Errorf("counted %+v, %v", got, err)
+	}
+	in := begin(t, s, "amd-obs")
+	if _, ok, err := in.AcceptedShape(t.Context(), "a"); ok || err != nil {
+		t.Errorf("a freeze sets a shape: %v %v", ok, err)
+	}
+}

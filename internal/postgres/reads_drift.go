@@ -19,12 +19,13 @@ func (s *Store) Drift(ctx context.Context, f status.DriftFilter) ([]status.Drift
 	n.equal("d.kind", f.Kind)
 	rest := n.page("d.drift_id", f.Page)
 	return collect(ctx, s, "list the drift", func(row pgx.CollectableRow) (d status.DriftItem, err error) {
-		err = row.Scan(&d.ID, &d.Study, &d.Source, &d.Batch, &d.Kind, &d.Column, &d.From, &d.To, &d.Mapped, &d.Action, &d.At)
+		err = row.Scan(&d.ID, &d.Study, &d.Source, &d.Batch, &d.Run, &d.Kind, &d.Column, &d.From, &d.To, &d.Mapped, &d.Action, &d.At)
 		d.At = d.At.UTC()
 		return d, err
 	}, `
-		SELECT d.drift_id, s.name, d.source, d.batch_id, d.kind, d.column_name, d.was, d.becomes, d.mapped, d.action, b.recorded_at
-		FROM research.drift_event d JOIN research.batch b USING (batch_id) JOIN research.study s USING (study_id)`+rest, n.args...)
+		SELECT d.drift_id, s.name, d.source, coalesce(d.batch_id, 0), coalesce(d.run_id, 0), d.kind, d.column_name, d.was, d.becomes, d.mapped, d.action,
+		       coalesce(d.recorded_at, b.recorded_at)
+		FROM research.drift_event d LEFT JOIN research.batch b USING (batch_id) JOIN research.study s ON s.study_id = coalesce(d.study_id, b.study_id)`+rest, n.args...)
 }
 
 // Shape answers what the objects of a source look like, as accepted last. A

@@ -19,7 +19,7 @@ func (s *Store) Participants(ctx context.Context, f status.ParticipantFilter) ([
 	var n narrowing
 	n.equal("s.name", f.Study)
 	n.equal("coalesce(v.site, '')", f.Site)
-	n.equal("coalesce(v.status, '')", f.Status)
+	n.equal("coalesce(nullif(v.status, ''), CASE WHEN v.enrolled THEN 'enrolled' END, '')", f.Status)
 	rest := n.page("p.participant_id", f.Page)
 	return collect(ctx, s, "list the participants", readParticipant, `
 		SELECT p.participant_id, s.name, p.code, coalesce(v.site, ''), coalesce(v.enrolled, false), v.consented, v.withdrawn, coalesce(v.status, ''),

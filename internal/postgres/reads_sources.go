@@ -37,7 +37,7 @@ func (s *Store) Sources(ctx context.Context) ([]status.SourceStatus, error) {
 		names[i], at[c.Name] = c.Name, &out[i]
 	}
 	for _, read := range []func(context.Context, []string, map[string]*status.SourceStatus) error{
-		s.lastRuns, s.progress, s.openQuarantine, s.heldRecords} {
+		s.lastRuns, s.progress, s.openQuarantine, s.heldRecords, s.driftCounts} {
 		if err := read(ctx, names, at); err != nil {
 			return nil, fault("read the state of the sources", err)
 		}
@@ -111,6 +111,22 @@ func (s *Store) heldRecords(ctx context.Context, _ []string, at map[string]*stat
 			c.HeldRecords = n
 		}
 	})
+}
+
+func (s *Store) driftCounts(ctx context.Context, names []string, at map[string]*status.SourceStatus) error {
+	rows, err := s.app.Query(ctx, `
+		SELECT source, count(*) FILTER (WHERE action = 'evolve'), count(*) FILTER (WHERE action = 'quarantine'), count(*) FILTER (WHERE action = 'freeze')
+		FROM research.drift_event WHERE source = ANY ($1) GROUP BY source`, names)
+	if err != nil {
+		return err
+	}
+	var name string
+	var n status.DriftCount
+	_, err = pgx.ForEachRow(rows, []any{&name, &n.Evolve, &n.Quarantine, &n.Freeze}, func() error {
+		at[name].Drift = n
+		return nil
+	})
+	return err
 }
 
 func (s *Store) countBySource(ctx context.Context, sql string, take func(source string, n int64)) error {

@@ -84,6 +84,14 @@ type SourceStatus struct {
 	LastErrorText       string     `json:"last_error_text,omitempty"`
 	QuarantineOpen      int64      `json:"quarantine_open"`
 	HeldRecords         int64      `json:"held_records"`
+	Drift               DriftCount `json:"drift" doc:"Changes of shape so far, by what they did"`
+}
+
+// DriftCount counts changes of shape by the policy that they met.
+type DriftCount struct {
+	Evolve     int64 `json:"evolve"`
+	Quarantine int64 `json:"quarantine"`
+	Freeze     int64 `json:"freeze"`
 }
 
 // The kinds of a run.

@@ -28,7 +28,8 @@ type DriftFilter struct {
 	Page
 }
 
-// ParticipantFilter narrows Participants; empty fields do not.
+// ParticipantFilter narrows Participants; empty fields do not. Whoever is enrolled
+// and of whom the source says no status counts as enrolled.
 type ParticipantFilter struct {
 	Study, Site, Status string
 	Page
@@ -141,7 +142,8 @@ type DriftItem struct {
 	ID     int64     `json:"id"`
 	Study  string    `json:"study"`
 	Source string    `json:"source"`
-	Batch  int64     `json:"batch" doc:"The object that brought it"`
+	Batch  int64     `json:"batch,omitempty" doc:"The object that brought it"`
+	Run    int64     `json:"run,omitempty" doc:"The run that it stopped; nothing of the object was recorded"`
 	Kind   string    `json:"kind" enum:"new_column,missing_column,type_change,new_choice,dialect_change,header_unknown"`
 	Column string    `json:"column,omitempty" doc:"Column, or form.field of a new choice; empty: the object as a whole"`
 	From   string    `json:"from,omitempty"`

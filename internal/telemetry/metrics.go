@@ -46,7 +46,7 @@ type Metrics struct {
 	noNews                            *prometheus.CounterVec
 	runSeconds                        *prometheus.HistogramVec
 	sourceInfo, failures, running     *prometheus.GaugeVec
-	nextDue, quarantine, held         *prometheus.GaugeVec
+	nextDue, quarantine, held, drift  *prometheus.GaugeVec
 	releaseInfo, releasePublished     *prometheus.GaugeVec
 	releaseRows, releaseBytes, tables *prometheus.GaugeVec
 	untold, untoldAge, refusedEvents  *prometheus.GaugeVec
@@ -88,6 +88,7 @@ func New(b Build, now func() time.Time) *Metrics {
 	m.failures = m.gauge("source_consecutive_failures", "Runs that failed since the last success.", "study", "source")
 	m.quarantine = m.gauge("quarantine_open", "Quarantined rows that wait for a person.", "study", "source")
 	m.held = m.gauge("held_records", "Records that wait for enrolment, consent or a reason.", "study", "source")
+	m.drift = m.gauge("drift_events", "Changes of what a source's files look like, so far, by what they did: evolve, quarantine, freeze.", "study", "source", "action")
 
 	m.releases = m.counter("releases_total", "Releases by what became of them.", "study", "outcome")
 	m.releaseInfo = m.gauge("release_info", "The current release of a study; always 1.", "study", "release")

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"longitude/internal/status"
+	"longitude/study"
 )
 
 // refreshEvery bounds how often scrapes ask the database.
@@ -57,7 +58,7 @@ func (m *Metrics) refresh(ctx context.Context, reads Reads) error {
 }
 
 func (m *Metrics) setSources(sources []status.SourceStatus) {
-	for _, g := range []*prometheus.GaugeVec{m.sourceInfo, m.failures, m.running, m.nextDue, m.quarantine, m.held} {
+	for _, g := range []*prometheus.GaugeVec{m.sourceInfo, m.failures, m.running, m.nextDue, m.quarantine, m.held, m.drift} {
 		g.Reset()
 	}
 	ages := map[[2]string]time.Time{}
@@ -65,6 +66,9 @@ func (m *Metrics) setSources(sources []status.SourceStatus) {
 		m.sourceInfo.WithLabelValues(s.Study, s.Source, s.Connector, s.Schedule).Set(1)
 		m.failures.WithLabelValues(s.Study, s.Source).Set(float64(s.ConsecutiveFailures))
 		m.quarantine.WithLabelValues(s.Study, s.Source).Set(float64(s.QuarantineOpen))
+		for action, n := range map[study.DriftAction]int64{study.Evolve: s.Drift.Evolve, study.QuarantineDrift: s.Drift.Quarantine, study.Freeze: s.Drift.Freeze} {
+			m.drift.WithLabelValues(s.Study, s.Source, string(action)).Set(float64(n))
+		}
 		m.held.WithLabelValues(s.Study, s.Source).Set(float64(s.HeldRecords))
 		running := 0.0
 		if s.Running {

@@ -70,13 +70,21 @@ func (s *Store) Participants(_ context.Context, f status.ParticipantFilter) ([]s
 	all := []status.ParticipantItem{}
 	for _, key := range slices.Sorted(maps.Keys(s.Timelines)) {
 		t := s.Timelines[key]
-		if is(f.Study, t.Study) && is(f.Site, t.Site) && is(f.Status, t.Status) {
+		if is(f.Study, t.Study) && is(f.Site, t.Site) && is(f.Status, standing(&t)) {
 			all = append(all, status.ParticipantItem{ID: int64(len(all) + 1), Study: t.Study, Code: t.Code, Site: t.Site, Enrolled: t.Enrolled,
 				Consented: t.Consented, Withdrawn: t.Withdrawn, Status: t.Status, Visits: int64(len(t.Visits)), Open: int64(len(t.Deviations))})
 		}
 	}
 	slices.Reverse(all)
 	return narrow(all, f.Page, func(p status.ParticipantItem) (int64, bool) { return p.ID, true }), s.Err
+}
+
+// standing is what a participant counts as.
+func standing(t *status.Timeline) string {
+	if t.Status == "" && t.Enrolled {
+		return string(study.Enrolled)
+	}
+	return t.Status
 }
 
 // Timeline implements status.Reads.
