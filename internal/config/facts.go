@@ -25,7 +25,7 @@ func (d *document) enrolment(s *study.Study) {
 		d.defined("enrolment.form", "form", s.Enrolment.Form, forms)
 	}
 	if s.Enrolment.Kind == "roster" {
-		d.errorf("enrolment", "config.not_available", "use first_seen or {form: …}", "enrolment by roster is not available in this version")
+		d.errorf("enrolment", "config.not_available", "use first_seen or {form: …}: a list of participants that a source delivers is a form", "enrolment by roster is not available in this version: nothing says where the list comes from")
 	}
 	switch {
 	case !d.has("consent"):
