@@ -295,6 +295,11 @@ func TestGoneAndThereAgain(t *testing.T) {
 	if v := find(t, j.Visits, "baseline"); v.Status != study.Completed || v.Actual.String() != "2026-01-02" {
 		t.Errorf("%+v", v)
 	}
+	// The limit that the life of a record tells: never empty, the visit keeps its date.
+	_, j = settled(amd(), date(t, "2026-01-06"), []study.Record{first}, []study.Record{older}, []study.Record{gone})
+	if v := find(t, j.Visits, "baseline"); v.Status != study.Completed || v.Actual.String() != "2026-01-05" {
+		t.Errorf("%+v", v)
+	}
 	_, j = settled(amd(), date(t, "2026-01-06"), []study.Record{first}, []study.Record{gone}, []study.Record{first})
 	if v := find(t, j.Visits, "baseline"); v.Status == study.Completed {
 		t.Errorf("an older version of what was removed brought it back: %+v", v)
