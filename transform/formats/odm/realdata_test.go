@@ -1,6 +1,7 @@
 package odm
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -185,6 +186,8 @@ func TestPublishedDrift(t *testing.T) {
 	var accepted study.Shape
 	var columns []string
 	var got []map[study.DriftKind]int
+	var document []byte
+	anew := 0
 	policy := study.DriftPolicy{NewColumn: study.Evolve, MissingColumn: study.Evolve, TypeChange: study.Evolve}
 	for i, file := range files {
 		text, err := os.ReadFile(file)
@@ -201,6 +204,10 @@ func TestPublishedDrift(t *testing.T) {
 			}
 			o.See(rows)
 		}
+		if d := described(t, text); !bytes.Equal(d.Study, document) {
+			document = d.Study
+			anew++
+		}
 		shape := o.Shape()
 		if i > 0 {
 			events := map[study.DriftKind]int{}
@@ -210,6 +217,9 @@ func TestPublishedDrift(t *testing.T) {
 			got = append(got, events)
 		}
 		accepted = shape
+	}
+	if anew != studiesOfOpenEDC {
+		t.Errorf("%d different studies are described; want %d", anew, studiesOfOpenEDC)
 	}
 	if !slices.EqualFunc(got, driftsOfOpenEDC, maps.Equal[map[study.DriftKind]int]) {
 		t.Errorf("drifts %v; want %v", got, driftsOfOpenEDC)

@@ -1,0 +1,174 @@
+package odm
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// typeOf is the type of a field for an item.
+func (m *model) typeOf(item *node) string {
+	if len(m.choices(item)) > 0 {
+		return "choice"
+	}
+	switch kind := item.at("DataType"); kind {
+	case "integer", "boolean", "datetime", "time":
+		return kind
+	case "float", "double", "decimal":
+		return decimal(item)
+	case "date", "partialDate", "incompleteDate":
+		return "date"
+	case "partialDatetime":
+		return "datetime"
+	case "partialTime":
+		return "time"
+	case "base64Binary", "hexBinary":
+		return "file"
+	}
+	if item.at("FieldType") == "file" {
+		return "file"
+	}
+	return "text"
+}
+
+// REDCap's stamps of surveys are written so, or say that the survey was begun only.
+const (
+	surveyLayout = "2006-01-02 15:04:05"
+	surveyBegun  = "[not completed]"
+)
+
+// layout is how REDCap writes the instants of an item, which have no zone; "" where
+// it is not REDCap's.
+func layout(item *node) string {
+	switch kind := item.at("DataType"); {
+	case item.at("Variable") == "":
+	case kind == "partialDatetime":
+		return "2006-01-02T15:04"
+	case kind == "datetime" && item.at("TextValidationType") == "":
+		return surveyLayout
+	case kind == "datetime":
+		return "2006-01-02T15:04:05"
+	}
+	return ""
+}
+
+// decimal is the type for a number of so many digits; where they are not said, or
+// cannot be meant, one that is wide.
+func decimal(item *node) string {
+	length, _ := strconv.Atoi(item.at("Length"))
+	digits, err := strconv.Atoi(item.at("SignificantDigits"))
+	switch {
+	case item.at("FieldType") == "calc": // REDCap calculates with all digits that it has
+		return "decimal(18,12)"
+	case err != nil, length < 1, length > 18, digits < 0, digits > length:
+		return "decimal(18,6)"
+	}
+	return fmt.Sprintf("decimal(%d,%d)", length, digits)
+}
+
+// choice is a code of a code list and what it says.
+type choice struct{ code, label string }
+
+// choices are the codes of an item's list; none of one that is kept elsewhere.
+func (m *model) choices(item *node) (found []choice) {
+	list := m.lists[item.below("CodeListRef").at("CodeListOID")]
+	if list == nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, kid := range list.kids {
+		code := kid.at("CodedValue")
+		if kid.name != "CodeListItem" && kid.name != "EnumeratedItem" || code == "" || seen[code] || printable(code) != code {
+			continue
+		}
+		seen[code] = true
+		found = append(found, choice{code, cmp.Or(printable(kid.below("Decode").said()), code)})
+	}
+	return found
+}
+
+// limits are the ends of an item's range, as YAML; "" where it has none that values
+// of the type can be compared with.
+func limits(item *node, kind string) string {
+	ends := map[string]string{} // g, l → end
+	var written []string
+	for _, check := range item.all("RangeCheck") {
+		key := strings.ToLower(check.at("Comparator"))
+		value := strings.TrimSpace(check.below("CheckValue").text)
+		switch key {
+		case "ge", "gt", "le", "lt":
+		default:
+			continue
+		}
+		if side := key[:1]; ends[side] == "" && isEnd(value, kind) {
+			ends[side] = value
+			written = append(written, key+": "+quoted(value))
+		}
+	}
+	if low, high := ends["g"], ends["l"]; low != "" && high != "" && !ascending(low, high, kind) {
+		return ""
+	}
+	return strings.Join(written, ", ")
+}
+
+var number = regexp.MustCompile(`^-?\d{1,15}(\.\d{1,9})?$`)
+
+// isEnd reports whether a range of the type can end there.
+func isEnd(value, kind string) bool {
+	if kind == "date" {
+		_, err := time.Parse(time.DateOnly, value)
+		return err == nil
+	}
+	return (kind == "integer" || strings.HasPrefix(kind, "decimal")) && number.MatchString(value)
+}
+
+func ascending(low, high, kind string) bool {
+	if kind == "date" {
+		return low < high
+	}
+	from, _ := strconv.ParseFloat(low, 64)
+	to, _ := strconv.ParseFloat(high, 64)
+	return from < to
+}
+
+// unit is what an item is measured in, where that is one thing.
+func (m *model) unit(item *node) string {
+	refs := item.all("MeasurementUnitRef")
+	if len(refs) != 1 {
+		return ""
+	}
+	def := m.units[refs[0].at("MeasurementUnitOID")]
+	if def == nil {
+		return ""
+	}
+	return printable(cmp.Or(def.below("Symbol").said(), def.at("Name")))
+}
+
+// Words of names and questions by which fields are proposed as identifying. A person
+// reviews every class: these are proposals.
+var (
+	identifying = regexp.MustCompile(`(?i)\b(name|surname|initials|e-?mail|phone|telephone|fax|address|street|city|postcode|zip|ssn|mrn|nhs|passport|birth|dob|identifier|record id|subject id|study id|patient id|usubjid|subjid)\b`)
+	quasi       = regexp.MustCompile(`(?i)\b(sex|gender|race|ethnic\w*|age|country\w*|occupation|education|marital)\b`)
+)
+
+// class proposes the privacy class of a field.
+func class(item *node, kind string) string {
+	words := strings.NewReplacer("_", " ", ".", " ").Replace(item.at("OID") + " " + item.at("Name") + " " + label(item))
+	direct := item.at("Identifier") == "y" || item.at("TextValidationType") == "email" || item.at("TextValidationType") == "phone" || identifying.MatchString(words)
+	switch {
+	case kind == "file":
+		return "attachment"
+	case direct:
+		return "direct_identifier"
+	case kind == "text":
+		return "free_text"
+	case quasi.MatchString(words) && kind != "date" && kind != "datetime":
+		return "quasi"
+	case kind == "date" || kind == "datetime":
+		return "date"
+	}
+	return "clinical"
+}
