@@ -46,10 +46,17 @@ func TestDescribe(t *testing.T) {
 // described describes metadata and has what comes out validated, as it stands.
 func described(t *testing.T, text []byte) *Description {
 	t.Helper()
-	d, err := Format{}.Describe(t.Context(), "demo", strings.NewReader(string(text)))
+	d, err := Format{}.Describe(t.Context(), "demo", bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
+	loaded(t, d)
+	return d
+}
+
+// loaded is the mapping of described documents, which have no mistake.
+func loaded(t *testing.T, d *Description) (*transform.Mapper, study.FormatSpec) {
+	t.Helper()
 	dir := t.TempDir()
 	for file, doc := range map[string][]byte{"study.yaml": d.Study, "source.yaml": d.Source} {
 		if err := os.WriteFile(filepath.Join(dir, file), doc, 0o600); err != nil {
@@ -63,12 +70,14 @@ func described(t *testing.T, text []byte) *Description {
 			t.Error(f.String())
 		}
 	}
-	if len(c.Studies) == 1 && len(c.Sources) == 1 && !t.Failed() {
-		if _, problems := transform.NewMapper(c.Studies[0], &c.Sources[0].Source); len(problems) > 0 {
-			t.Error(problems)
-		}
+	if len(c.Studies) != 1 || len(c.Sources) != 1 || t.Failed() {
+		t.FailNow()
 	}
-	return d
+	m, problems := transform.NewMapper(c.Studies[0], &c.Sources[0].Source)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return m, c.Sources[0].Format
 }
 
 // What is described of a file maps the data of the same file.
@@ -84,24 +93,10 @@ func TestDescribedIsMapped(t *testing.T) {
 	}
 }
 
-func mapped(t *testing.T, d *Description, text string) (drafts, rejected int) {
+// mapped counts the records of an object, and what is refused of it.
+func mapped(t *testing.T, d *Description, text string) (records, rejected int) {
 	t.Helper()
-	dir := t.TempDir()
-	for file, doc := range map[string][]byte{"study.yaml": d.Study, "source.yaml": d.Source} {
-		if err := os.WriteFile(filepath.Join(dir, file), doc, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c, _ := config.Load(dir, config.Options{})
-	if len(c.Studies) != 1 || len(c.Sources) != 1 {
-		t.Fatal("the documents are not read")
-	}
-	src := &c.Sources[0].Source
-	m, problems := transform.NewMapper(c.Studies[0], src)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	spec := src.Format
+	m, spec := loaded(t, d)
 	spec.Columns = m.Columns()
 	out := &transform.Mapped{}
 	for rows, err := range (Format{}).Decode(t.Context(), spec, strings.NewReader(text)) {

@@ -171,7 +171,7 @@ func pick(name []byte, one string, is element, two string, orIs element) element
 // inData tells what an element inside clinical data is. Real files leave levels
 // out: REDCap forms without an event, data sets without a subject.
 func (d *decoder) inData(parent element, name []byte) (element, error) {
-	is := other
+	var is element
 	switch string(name) {
 	case "SubjectData":
 		is = subject

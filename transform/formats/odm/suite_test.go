@@ -64,7 +64,7 @@ func TestBehaviour(t *testing.T) {
 	})
 }
 
-const bigRows = 40_000
+const bigRows = 14_000
 
 // big is an object of bigRows forms, which nobody holds in memory; after every
 // thousand comes one that is too long.
