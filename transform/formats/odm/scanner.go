@@ -13,7 +13,7 @@ import (
 
 // The limits of the XML itself.
 const (
-	firstBuffer   = 1 << 18
+	firstBuffer   = 1 << 16
 	maxToken      = 1 << 20 // bytes of a tag, a comment, an instruction
 	maxDepth      = 64      // elements inside each other
 	maxAttributes = 256     // of one element
