@@ -59,7 +59,7 @@ func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, book Book,
 		return nil, err
 	}
 	defer snapshot.Close(context.WithoutCancel(ctx))
-	people, err := r.people(ctx, snapshot, plan)
+	people, err := r.people(ctx, snapshot, plan, book)
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +92,9 @@ func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, book Book,
 
 // people begins the release at door 2 and answers whom it may hold, in the order of
 // their released ids.
-func (r *Releaser) people(ctx context.Context, snapshot Snapshot, plan study.ReleasePlan) ([]person, error) {
-	first := study.NoDate
-	if d := r.Study.Deid; d.Truncate && d.Dates == "shift" {
+func (r *Releaser) people(ctx context.Context, snapshot Snapshot, plan study.ReleasePlan, book Book) ([]person, error) {
+	first, truncate := study.NoDate, r.Study.Deid.Truncate && r.Study.Deid.Dates == "shift"
+	if truncate {
 		var err error
 		if first, err = snapshot.FirstDay(ctx); err != nil {
 			return nil, err
@@ -106,8 +106,19 @@ func (r *Releaser) people(ctx context.Context, snapshot Snapshot, plan study.Rel
 		return nil, err
 	}
 	people := make([]person, len(participants))
+	windows := map[string][2]study.Date{} // asked now: door 2 is busy while rows are laid out
 	for i, p := range participants {
 		people[i] = person{p.ID, r.Recipient.Participant(p.Code)}
+		if truncate {
+			first, last, err := r.Recipient.Window(p.Code)
+			if err != nil {
+				return nil, err
+			}
+			windows[p.Code] = [2]study.Date{first, last}
+		}
+	}
+	if truncate {
+		book.Within(func(code string) (first, last study.Date) { return windows[code][0], windows[code][1] })
 	}
 	slices.SortFunc(people, func(a, b person) int { return strings.Compare(a.released, b.released) })
 	return people, nil

@@ -38,7 +38,7 @@ func (r *Releaser) rehearse(ctx context.Context, plan study.ReleasePlan, book Bo
 		return nil, err
 	}
 	defer snapshot.Close(context.WithoutCancel(ctx))
-	people, err := r.people(ctx, snapshot, plan)
+	people, err := r.people(ctx, snapshot, plan, book)
 	if err != nil {
 		return nil, err
 	}

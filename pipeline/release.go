@@ -43,6 +43,8 @@ type Snapshot interface {
 type Book interface {
 	// Tables are all tables before door 2; every batch is of one of these very descriptions.
 	Tables() []*study.Table
+	// Within bounds what is released of each participant; it is called before Add.
+	Within(window func(code string) (first, last study.Date))
 	// Add appends one participant's rows.
 	Add(p study.Participant, v *study.Judgement, records []study.CurrentRecord) error
 	// Take hands over the batches of all tables about participants and starts anew;

@@ -32,7 +32,7 @@ func (h *house) releaser(ctx context.Context, s *study.Study) (*pipeline.Release
 		return nil, err
 	}
 	return &pipeline.Releaser{Study: s, Policy: mapped(policy(in), h.sourcesOf(s)), Store: storage{h.store}, Rules: transform.NewRules(s), Recipient: recipient,
-		Book: func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(ctx, s, in.Name, plan, recipient) },
+		Book: func(plan study.ReleasePlan) (pipeline.Book, error) { return h.book(ctx, s, in.Name, plan) },
 		Urgent: func(ctx context.Context, plan study.ReleasePlan) (bool, error) {
 			by, err := h.signedBy(ctx, urgentRecord(plan))
 			return by != "", err
@@ -92,13 +92,12 @@ type book struct {
 	envelope study.Digest    // of the previous release
 }
 
-func (h *house) book(ctx context.Context, s *study.Study, series string, plan study.ReleasePlan, recipient *deid.Recipient) (*book, error) {
+func (h *house) book(ctx context.Context, s *study.Study, series string, plan study.ReleasePlan) (*book, error) {
 	p := release.Plan{ReleasePlan: plan, Series: series, Digests: map[string]string{"study": s.Digest.String()}, Sources: h.sourcesOf(s)}
 	for mapping, digest := range plan.Mappings {
 		p.Digests["mapping:"+mapping] = digest
 	}
 	b := &book{Builder: release.NewBuilder(s, p), h: h, study: s, plan: p}
-	b.Within(recipient.Window)
 	if plan.PreviousLocation == "" {
 		return b, nil
 	}

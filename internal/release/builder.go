@@ -42,7 +42,7 @@ type Builder struct {
 	taken    int              // rows of people that were taken
 	quasi    []personal       // fields of forms that are columns of participants
 	gate     gate
-	window   Window
+	window   func(code string) (first, last study.Date)
 	quality  *quality
 	tally    Tally
 	visits   []happened // of the participant at hand
@@ -73,12 +73,9 @@ func NewBuilder(s *study.Study, p Plan) *Builder {
 	return b
 }
 
-// Window gives the first and the last day of which anything of the participant with
-// an internal code is released; a day of NoDate is no bound.
-type Window func(code string) (first, last study.Date, err error)
-
-// Within bounds what is released of each participant.
-func (b *Builder) Within(w Window) { b.window = w }
+// Within bounds what is released of each participant, of an internal code, to the days
+// from first to last; a day of NoDate is no bound.
+func (b *Builder) Within(window func(code string) (first, last study.Date)) { b.window = window }
 
 // Tables are the tables before door 2; the batches of Take and Static are of
 // these very descriptions.
@@ -127,10 +124,7 @@ func (b *Builder) Add(p study.Participant, j *study.Judgement, records []study.C
 	b.tally.Participants++
 	row := owner{&p, b.anchor(j), study.NoDate, study.NoDate}
 	if b.window != nil {
-		var err error
-		if row.first, row.last, err = b.window(p.Code); err != nil {
-			return err
-		}
+		row.first, row.last = b.window(p.Code)
 	}
 	if !row.sees(p.Withdrawn, p.Withdrawn) {
 		p.Withdrawn = study.NoDate

@@ -250,7 +250,7 @@ func TestWithoutAPolicyTheGateMeasures(t *testing.T) {
 // is accounted for.
 func TestNothingOutsideTheWindowIsReleased(t *testing.T) {
 	b := NewBuilder(trial(), plan(1))
-	b.Within(func(string) (first, last study.Date, err error) { return day("2026-01-15"), day("2026-03-31"), nil })
+	b.Within(func(string) (first, last study.Date) { return day("2026-01-15"), day("2026-03-31") })
 	w := someone(1)
 	w.Withdrawn = day("2026-04-01")
 	if err := b.Add(w.Participant, &w.Judgement, w.records); err != nil {
@@ -263,8 +263,43 @@ func TestNothingOutsideTheWindowIsReleased(t *testing.T) {
 	if tally := b.Tally(); tally.Truncated != 4 || tally.Unaccounted() != 0 {
 		t.Errorf("%+v", tally)
 	}
-	b.Within(func(string) (first, last study.Date, err error) { return 0, 0, errors.New("no window") })
-	if err := b.Add(w.Participant, &w.Judgement, w.records); err == nil {
-		t.Error("a participant without a window was added")
+}
+
+// Small sites are one in what leaves and in what is said of it, and under Safe Harbor
+// no site is called what it is.
+func TestSitesAreToldAsReleased(t *testing.T) {
+	s := gated()
+	s.Deid.MinSite, s.Deid.Risk.K = 12, 2
+	people := patients(60)
+	for i := range people {
+		people[i].Participant.Site = []string{"large", "large", "large", "small-1", "small-2"}[i%5]
+	}
+	sites := func() (names, counts []string, text string) {
+		got, err := judge(t, s, nil, nobody, people...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := got.report()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, site := range r.Sites {
+			names, counts = append(names, site.Name), append(counts, site.Participants)
+		}
+		return names, counts, string(r.text())
+	}
+	names, counts, _ := sites()
+	same(t, "sites of twelve and more", names, "large", "small-1", "small-2")
+	same(t, "their participants", counts, "36", "12", "12")
+	s.Deid.MinSite = 13
+	names, counts, text := sites()
+	same(t, "pooled", names, "large", deid.PooledSite)
+	same(t, "their participants", counts, "36", "24")
+	if strings.Contains(text, "small-") {
+		t.Error("the report names a small site")
+	}
+	s.Deid.Profile, s.Deid.Pseudonym = "safe_harbor", deid.Random
+	if _, _, text := sites(); strings.Contains(text, "large") || !strings.Contains(text, deid.PooledSite) {
+		t.Errorf("the report names a site:\n%s", text)
 	}
 }
