@@ -263,6 +263,7 @@ func TestPersonCheck(t *testing.T) {
 		"an id of capitals": {func(p *Person) { p.ID = "Anna" }, "people.id"},
 		"a path as an id":   {func(p *Person) { p.ID = "../anna" }, "people.id"},
 		"a name in lines":   {func(p *Person) { p.PrintedName = "Anna\nBerg" }, "people.name"},
+		"a name that turns": {func(p *Person) { p.PrintedName = "Anna \u202egreB" }, "people.name"},
 		"no name":           {func(p *Person) { p.PrintedName = "" }, "people.name"},
 		"no such role":      {func(p *Person) { p.Roles = []Role{"root"} }, "people.role"},
 		"a role twice":      {func(p *Person) { p.Roles = []Role{Admin, Admin} }, "people.role"},

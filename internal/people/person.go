@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"filippo.io/age"
 
@@ -59,7 +60,7 @@ func (p *Person) Check() error {
 	case !idForm.MatchString(p.ID):
 		return &study.Error{Code: "people.id", Op: "the id of a person is not one", Exit: study.ExitUsage,
 			Hint: "use 2 to 40 of a-z, 0-9, dot, dash and underscore, with a letter first"}
-	case p.PrintedName == "" || len(p.PrintedName) > maxName || strings.TrimSpace(p.PrintedName) != p.PrintedName || strings.ContainsFunc(p.PrintedName, unicode.IsControl):
+	case p.PrintedName == "" || len(p.PrintedName) > maxName || strings.TrimSpace(p.PrintedName) != p.PrintedName || !utf8.ValidString(p.PrintedName) || strings.ContainsFunc(p.PrintedName, steers):
 		return &study.Error{Code: "people.name", Op: "the printed name of a person is empty, too long, or not plain text", Exit: study.ExitUsage,
 			Hint: "give the name as it is to stand beside a signature, up to " + strconv.Itoa(maxName) + " bytes"}
 	case !slices.IsSorted(p.Roles) || len(slices.Compact(slices.Clone(p.Roles))) != len(p.Roles) ||
@@ -73,6 +74,10 @@ func (p *Person) Check() error {
 	}
 	return nil
 }
+
+// steers reports whether r shows nothing and changes how what is around it is shown:
+// a name could read as another's.
+func steers(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 func badKey() error {
 	return &study.Error{Code: "people.key", Op: "the public key of a person is not one", Exit: study.ExitUsage, Hint: "make one with `longitude person add`"}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"testing"
 	"time"
@@ -130,6 +131,21 @@ func TestEventsAreOfTheRunsOwnTransaction(t *testing.T) {
 	end(t, s, start(t, s, "a"), nil)
 	if n := unsent(t, s); n != 0 {
 		t.Errorf("%d events that nobody asked for", n)
+	}
+}
+
+// Why a run failed is told in our words: those of a file system name files.
+func TestFailuresAreToldInOurWords(t *testing.T) {
+	s := open(t, amd())
+	s.TellRuns(func(r openlineage.Run) ([]byte, error) { return []byte(r.Error), nil })
+	cause := &fs.PathError{Op: "open", Path: "/in/P-1.csv", Err: fs.ErrNotExist}
+	end(t, s, start(t, s, "a"), &study.Error{Code: "outer", Op: "could not read", Err: errors.Join(cause, &study.Error{Code: "inner", Op: "the part is damaged", Err: cause})})
+	got, err := delivered(t, s, nil)
+	if want := []string{"", "could not read: the part is damaged [inner] [outer]"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("told %q, %v", got, err)
+	}
+	if text := one[string](t, s, `SELECT error_text FROM jobs.run`); text != got[1] {
+		t.Errorf("the run says %q", text)
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *Store) FinishRun(ctx context.Context, id int64, objects int, c study.Co
 		if !errors.As(failure, &e) {
 			e = &study.Error{Code: "internal", Op: "an internal error", Hint: "see the log of this run"}
 		}
-		state, text = "failed", e.Error()
+		state, text = "failed", publicly(e)
 	}
 	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
@@ -97,6 +97,18 @@ func (s *Store) FinishRun(ctx context.Context, id int64, objects int, c study.Co
 		return s.toTell(ctx, tx, id)
 	})
 	return fault("close the run", err)
+}
+
+// publicly is what an error says in our own words: what is under it, from a file
+// system or a server, may name files, and runs are told of outside.
+func publicly(e *study.Error) string {
+	told := *e
+	told.Err = nil
+	var under *study.Error
+	if errors.As(e.Err, &under) {
+		told.Err = errors.New(publicly(under))
+	}
+	return told.Error()
 }
 
 // Cursor answers what of a source is durable, without what a person asked for again.
