@@ -29,3 +29,38 @@ func TestNoteOpensOnlyForItsDecision(t *testing.T) {
 }
 
 func second(_ string, err error) error { return err }
+
+// rotating are keys of which a newer version comes into use meanwhile.
+type rotating struct {
+	testKeys
+	newest *int
+}
+
+func (r rotating) Newest(string) (int, error) { return *r.newest, nil }
+
+// What was sealed after the keys were rotated opens for who began before, too; a
+// version that never was opens nothing.
+func TestOpensWhatIsNewer(t *testing.T) {
+	newest := 1
+	k := rotating{"k", &newest}
+	before, err := newSealer(k, "amd", "", seeded(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest = 2
+	after, err := newSealer(k, "amd", "", seeded(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := after.binding("x")
+	box := after.seal([]byte("words"), about)
+	if plain, err := before.open(box, about); err != nil || string(plain) != "words" {
+		t.Errorf("%q, %v", plain, err)
+	}
+	for _, version := range []byte{0, 1, 3, 255} {
+		box[0] = version
+		if _, err := before.open(box, about); code(err) != "deid.box" {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+}

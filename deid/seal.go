@@ -25,7 +25,7 @@ type sealer struct {
 
 	keys          Keys
 	study, domain string
-	older         map[byte]cipher.AEAD // of boxes from before the newest version
+	others        map[byte]cipher.AEAD // of boxes of other versions than the newest when this was made
 }
 
 func newSealer(k Keys, studyName, domain string, random io.Reader) (*sealer, error) {
@@ -33,7 +33,7 @@ func newSealer(k Keys, studyName, domain string, random io.Reader) (*sealer, err
 	if err != nil {
 		return nil, err
 	}
-	s := &sealer{random: random, version: byte(version), keys: k, study: studyName, domain: domain, older: map[byte]cipher.AEAD{}}
+	s := &sealer{random: random, version: byte(version), keys: k, study: studyName, domain: domain, others: map[byte]cipher.AEAD{}}
 	s.aead, err = s.cipher(version)
 	return s, err
 }
@@ -80,19 +80,23 @@ func (s *sealer) open(box, about []byte) ([]byte, error) {
 		Exit: study.ExitBlocked}
 }
 
-// under is the cipher of a version; a version that never was fits no box.
+// under is the cipher of a version; a version that never was fits no box. One that
+// came after this sealer was made, as when keys are rotated during a sync, fits its own.
 func (s *sealer) under(version byte) (cipher.AEAD, error) {
-	if version >= s.version || version == 0 {
+	if version == s.version || version == 0 {
 		return s.aead, nil
 	}
-	if s.older[version] == nil {
+	if s.others[version] == nil {
+		if newest, err := s.keys.Newest(s.study); err != nil || int(version) > newest {
+			return s.aead, err
+		}
 		aead, err := s.cipher(int(version))
 		if err != nil {
 			return nil, err
 		}
-		s.older[version] = aead
+		s.others[version] = aead
 	}
-	return s.older[version], nil
+	return s.others[version], nil
 }
 
 // binding says what a box is, and whose: seal and open add the version of the key.

@@ -90,7 +90,17 @@ CREATE TABLE audit.vault_step (
   recorded_at  timestamptz NOT NULL,
   PRIMARY KEY (request_id, step)
 );
-CREATE UNIQUE INDEX vault_step_answer ON audit.vault_step (request_id) WHERE step IN ('approved', 'denied', 'expired');
+CREATE UNIQUE INDEX vault_step_answer ON audit.vault_step (request_id) WHERE step IN ('approved', 'denied');
+
+-- The released id of a participant in one release series and in the next, sealed.
+CREATE TABLE vault.crosswalk (
+  study_id       smallint NOT NULL,
+  series         text NOT NULL,
+  participant_id bigint NOT NULL,
+  key_version    integer NOT NULL,
+  box            bytea NOT NULL,
+  PRIMARY KEY (study_id, series, participant_id)
+);
 
 CREATE TABLE vault.request_reason (
   request_id  bigint PRIMARY KEY,
@@ -117,12 +127,13 @@ BEGIN
   FOREACH t IN ARRAY ARRAY['vault.identity', 'vault.sealed_value', 'vault.quarantined_row', 'vault.object_name', 'vault.decision_note'] LOOP
     EXECUTE format('DROP TRIGGER append_only ON %s', t);
   END LOOP;
-  FOREACH t IN ARRAY ARRAY['vault.identity', 'vault.sealed_value', 'vault.quarantined_row', 'vault.object_name', 'vault.decision_note', 'vault.uid'] LOOP
+  FOREACH t IN ARRAY ARRAY['vault.identity', 'vault.sealed_value', 'vault.quarantined_row', 'vault.object_name', 'vault.decision_note', 'vault.uid',
+    'vault.crosswalk', 'vault.request_reason'] LOOP
     EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', t);
     EXECUTE format('CREATE TRIGGER erase_only BEFORE DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_erasure()', t);
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER append_only, ENABLE ALWAYS TRIGGER erase_only', t);
   END LOOP;
-  FOREACH t IN ARRAY ARRAY['vault.erased', 'vault.request_reason', 'audit.vault_request', 'audit.vault_step'] LOOP
+  FOREACH t IN ARRAY ARRAY['vault.erased', 'audit.vault_request', 'audit.vault_step'] LOOP
     EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', t);
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER append_only', t);
   END LOOP;
@@ -138,7 +149,7 @@ BEGIN
   IF NOT EXISTS (
     SELECT FROM audit.vault_request r JOIN audit.vault_step s USING (request_id)
     WHERE r.request_id = request AND r.kind = 'erase' AND NOT r.break_glass AND s.step = 'approved' AND s.actor <> r.requester
-      AND NOT EXISTS (SELECT FROM audit.vault_step e WHERE e.request_id = request AND e.step = 'executed'))
+      AND NOT EXISTS (SELECT FROM audit.vault_step e WHERE e.request_id = request AND e.step IN ('denied', 'expired', 'executed')))
     OR NOT EXISTS (SELECT FROM audit.event WHERE action = 'vault.started' AND object = 'vault/' || request) THEN
     RAISE EXCEPTION 'no approved request asks for this' USING ERRCODE = 'insufficient_privilege';
   END IF;
@@ -165,7 +176,10 @@ BEGIN
     WHERE i.participant_id = whom AND r.request_id = request AND u.study_id = r.study_id AND u.blind = i.blind;
   DELETE FROM vault.identity WHERE participant_id = whom;
   DELETE FROM vault.sealed_value WHERE participant_id = whom;
-  DELETE FROM vault.decision_note n USING research.decision d WHERE d.decision_id = n.decision_id AND d.participant_id = whom;
+  DELETE FROM vault.crosswalk WHERE participant_id = whom;
+  DELETE FROM vault.decision_note n USING research.decision d WHERE d.decision_id = n.decision_id
+    AND (whom IN (d.participant_id, d.same_as) OR d.lifts IN (SELECT l.decision_id FROM research.decision l WHERE whom IN (l.participant_id, l.same_as)));
+  DELETE FROM vault.request_reason n USING audit.vault_request r WHERE r.request_id = n.request_id AND whom = ANY (r.participants);
   PERFORM set_config('longitude.erasing', 'no', true);
   RETURN gone;
 END $$;
@@ -194,14 +208,14 @@ REVOKE ALL ON FUNCTION vault.resolve(smallint, bytea[]), vault.clash(text[], byt
   vault.may_erase(bigint), vault.erase(bigint, bigint), vault.erase_rows(bigint, bigint[], integer[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION vault.resolve(smallint, bytea[]), vault.clash(text[], bytea[]), vault.erased_of(smallint),
   vault.erase(bigint, bigint), vault.erase_rows(bigint, bigint[], integer[]) TO longitude_app;
-GRANT INSERT ON vault.uid, vault.request_reason TO longitude_app;
-GRANT SELECT ON vault.uid, vault.erased, vault.request_reason TO longitude_vault;
+GRANT INSERT ON vault.uid, vault.crosswalk, vault.request_reason TO longitude_app;
+GRANT SELECT ON vault.uid, vault.crosswalk, vault.erased, vault.request_reason TO longitude_vault;
 GRANT SELECT, INSERT ON audit.vault_request, audit.vault_step TO longitude_app;
 
 -- +goose Down
 DROP FUNCTION vault.erase_rows(bigint, bigint[], integer[]), vault.erase(bigint, bigint), vault.may_erase(bigint),
   vault.erased_of(smallint), vault.clash(text[], bytea[]), vault.resolve(smallint, bytea[]);
-DROP TABLE vault.uid, vault.erased, vault.request_reason, audit.vault_step, audit.vault_request;
+DROP TABLE vault.uid, vault.crosswalk, vault.erased, vault.request_reason, audit.vault_step, audit.vault_request;
 DELETE FROM research.allocation WHERE what = 'vault_request';
 -- +goose StatementBegin
 DO $$

@@ -29,21 +29,11 @@ CREATE TABLE research.release_series_revocation (
 
 ALTER TABLE research.release ADD COLUMN series text NOT NULL DEFAULT 'main';
 
--- The released id of a participant in one series and in the next, sealed.
-CREATE TABLE vault.crosswalk (
-  study_id       smallint NOT NULL,
-  series         text NOT NULL,
-  participant_id bigint NOT NULL,
-  key_version    integer NOT NULL,
-  box            bytea NOT NULL,
-  PRIMARY KEY (study_id, series, participant_id)
-);
-
 -- +goose StatementBegin
 DO $$
 DECLARE t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['research.release_series', 'research.release_series_revocation', 'vault.crosswalk'] LOOP
+  FOREACH t IN ARRAY ARRAY['research.release_series', 'research.release_series_revocation'] LOOP
     EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', t);
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER append_only', t);
   END LOOP;
@@ -86,8 +76,6 @@ GRANT EXECUTE ON FUNCTION vault.reseal(text, integer, text[], bytea[], bytea[]) 
 
 GRANT SELECT, INSERT ON research.release_series, research.release_series_revocation TO longitude_app;
 GRANT SELECT ON research.release_series, research.release_series_revocation TO longitude_release;
-GRANT INSERT ON vault.crosswalk TO longitude_app;
-GRANT SELECT ON vault.crosswalk TO longitude_vault;
 
 -- +goose Down
 DROP FUNCTION vault.reseal(text, integer, text[], bytea[], bytea[]);
@@ -98,5 +86,5 @@ BEGIN
     USING ERRCODE = 'insufficient_privilege';
 END $$;
 -- +goose StatementEnd
-DROP TABLE vault.crosswalk, research.release_series_revocation, research.release_series;
+DROP TABLE research.release_series_revocation, research.release_series;
 ALTER TABLE research.release DROP COLUMN series;

@@ -64,6 +64,12 @@ type Decision struct {
 	SignedBy    string // key id
 }
 
+// ErasedRows are the rows of a landed object that were of people who were erased.
+type ErasedRows struct {
+	Ordinals []int64
+	Beyond   int64 // so are all rows after this one
+}
+
 // LandedObject is an object that was read before and can be read again.
 type LandedObject struct {
 	Object     Object

@@ -120,7 +120,8 @@ func (a *app) keysRotateCommand() *cobra.Command {
 		Long: `  kek     wraps all keys again: under a new KEK where it is a file, under the present
           version where it is in Cloud KMS. Nothing else changes.
   vault   a new version of a study's root key: what is sealed from now on is sealed
-          under it. With --finish what the vault holds already, but for notes to decisions.
+          under it. With --finish what the vault holds already, but for notes to decisions
+          and reasons of requests, which are signed as they are sealed.
   sign    a new key that signs a study's releases; the old ones stay in its policy.
   audit   a new key that signs the audit log, of which the old one signs the first
           checkpoint too. Restart the service afterwards.
@@ -129,6 +130,10 @@ Participant codes never change. New ids and date shifts in releases come with a 
 release series: ` + "`longitude series open`" + `.`,
 		Example: "  longitude keys rotate --kind kek\n  longitude keys rotate --kind vault --study amd-obs-01 --finish",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if finish && kind != "vault" || from != "" && kind != "kek" || studyName != "" && (kind == "kek" || kind == "audit") {
+				return &study.Error{Code: "usage.arguments", Op: "a flag does not go with that kind of key; nothing was rotated", Exit: study.ExitUsage,
+					Hint: "--finish is for vault, --from for kek, --study for vault and sign"}
+			}
 			h, err := a.open(cmd.Context(), needDatabase)
 			if err != nil {
 				return err

@@ -30,6 +30,8 @@ func TestKeysAreRotated(t *testing.T) {
 	x.run(study.ExitOK, "keys", "rotate", "--kind", "audit")
 	x.run(study.ExitOK, "keys", "rotate", "--kind", "vault")
 	x.run(study.ExitUsage, "keys", "rotate", "--kind", "other")
+	x.refused(study.ExitUsage, "usage.arguments", nil, "keys", "rotate", "--kind", "sign", "--finish")
+	x.refused(study.ExitUsage, "usage.arguments", nil, "keys", "rotate", "--kind", "kek", "--study", "small-01")
 	x.run(study.ExitOK, "keys", "create") // nothing to do
 	if list := x.table(study.ExitOK, "keys", "list", "--check"); len(list) != 7 {
 		t.Errorf("keys: %q", list)
@@ -92,6 +94,7 @@ func TestSeries(t *testing.T) {
 	x.run(study.ExitUsage, "series", "open", "No")
 	x.run(study.ExitOK, "series", "open", "s2", "--new-keys")
 	x.refused(study.ExitUsage, "series.exists", nil, "series", "open", "s2")
+	x.refused(study.ExitUsage, "series.exists", nil, "series", "open", "s2", "--new-keys")
 	var list []postgres.Series
 	x.answer(study.ExitOK, &list, "series", "list")
 	if len(list) != 2 || list[0].State != postgres.SeriesClosed || list[0].Releases != 1 || list[1].State != postgres.SeriesOpen || list[1].KeyVersion != 2 {
@@ -107,7 +110,8 @@ func TestSeries(t *testing.T) {
 	x.run(study.ExitOK, "series", "revoke", "s2", "--reason", "key_compromise")
 	x.refused(study.ExitUsage, "series.revoked", nil, "series", "revoke", "s2", "--reason", "key_compromise")
 	x.refused(study.ExitBlocked, "series.revoked", []string{"s2"}, "release", "build")
-	x.run(study.ExitOK, "series", "open", "s3")
+	x.refused(study.ExitBlocked, "series.compromised", []string{"s2"}, "series", "open", "s3")
+	x.run(study.ExitOK, "series", "open", "s3", "--new-keys")
 	x.release()
 }
 

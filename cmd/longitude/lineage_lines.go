@@ -34,11 +34,15 @@ func (t *tracer) places(ctx context.Context) error {
 		if b.Object == "" {
 			continue
 		}
-		if b.Landed, err = landed(kept.Verify(ctx, b.At)); err != nil {
+		reduced, err := kept.Verify(ctx, b.At)
+		if b.Landed, err = landed(err); err != nil {
 			return err
 		}
-		if b.Landed != lineage.Sound {
+		switch {
+		case b.Landed != lineage.Sound:
 			continue
+		case reduced:
+			b.Landed = lineage.Reduced
 		}
 		if err := t.lines(ctx, kept, b); err != nil {
 			return err
@@ -88,8 +92,12 @@ func (t *tracer) lines(ctx context.Context, kept *landing.Store, b *lineage.Batc
 		return err
 	}
 	defer func() { _ = r.Close() }()
+	format := formatlist.Formats()[spec.Type]
+	if b.Landed == lineage.Reduced {
+		format = transform.Kept{}
+	}
 	last := slices.Max(wanted)
-	for rows, err := range formatlist.Formats()[spec.Type].Decode(ctx, spec, r) {
+	for rows, err := range format.Decode(ctx, spec, r) {
 		if err != nil {
 			return err
 		}

@@ -88,6 +88,13 @@ func (h *house) openSeries(ctx context.Context, s *study.Study, name string, new
 		return err
 	}
 	if newKeys {
+		all, err := h.store.SeriesOf(ctx, s.Name)
+		if err == nil && slices.ContainsFunc(all, func(x postgres.Series) bool { return x.Name == name }) {
+			err = postgres.SeriesExists(s.Name, name) // before a version of the keys is made for nothing
+		}
+		if err != nil {
+			return err
+		}
 		if err := h.rotate(ctx, "vault", s.Name, "", false); err != nil {
 			return err
 		}
@@ -112,7 +119,7 @@ func (h *house) openSeries(ctx context.Context, s *study.Study, name string, new
 }
 
 // revocations are the reasons for which a series is revoked.
-var revocations = []string{"key_compromise", "released_by_mistake", "superseded"}
+var revocations = []string{postgres.KeyCompromise, "released_by_mistake", "superseded"}
 
 func (a *app) seriesRevokeCommand() *cobra.Command {
 	var studyName, reason string

@@ -114,13 +114,16 @@ func (h *house) behind(ctx context.Context, s *study.Study, name string, tokens 
 	if err != nil {
 		return "", nil, err
 	}
-	found := make([]int64, len(tokens))
+	number := make(map[string]int64, len(everybody))
 	for _, p := range everybody {
-		if at := slices.Index(tokens, recipient.Participant(p.Code)); at >= 0 {
-			found[at] = p.ID
-		}
+		number[recipient.Participant(p.Code)] = p.ID
 	}
-	if slices.Contains(found, 0) {
+	var found []int64
+	for _, token := range tokens {
+		if id, known := number[token]; known {
+			found = append(found, id)
+			continue
+		}
 		return "", nil, &study.Error{Code: "vault.unknown_id", Op: "an id is not one that series " + all[i].Name + " gave to a participant", Exit: study.ExitUsage,
 			Hint: "take ids from the table participants of a release of that series"}
 	}
@@ -242,12 +245,23 @@ func (a *app) vaultListCommand() *cobra.Command {
 
 func (a *app) printRequests(all []postgres.VaultState) error {
 	var rows [][]string
+	shown := slices.Clone(all)
 	for i := range all {
 		r := &all[i]
+		shown[i].Participants = withWhom(r)
 		rows = append(rows, []string{strconv.FormatInt(r.ID, 10), r.Kind, r.Study, r.Requester, r.Purpose, strconv.Itoa(len(r.Participants)), standingOf(r),
 			when(&r.RequestedAt), when(&r.ExpiresAt)})
 	}
-	return a.print(all, []string{"request", "kind", "study", "requester", "purpose", "participants", "state", "requested", "expires"}, rows)
+	return a.print(shown, []string{"request", "kind", "study", "requester", "purpose", "participants", "state", "requested", "expires"}, rows)
+}
+
+// withWhom are the numbers of the participants that a request may be shown with. Whom a
+// released id stands for is what is asked: only the requester reads that.
+func withWhom(r *postgres.VaultState) []int64 {
+	if r.Series != "" {
+		return nil
+	}
+	return r.Participants
 }
 
 func standingOf(r *postgres.VaultState) string {
@@ -291,17 +305,21 @@ func (h *house) printRequest(ctx context.Context, r *postgres.VaultState) error 
 	if err != nil {
 		return err
 	}
-	reason, err := deid.OpenNote(h.ring, r.Study, object, box)
-	if err != nil {
-		return err
+	reason := "(erased)"
+	if box != nil {
+		if reason, err = deid.OpenNote(h.ring, r.Study, object, box); err != nil {
+			return err
+		}
 	}
 	rows := [][]string{{"asks", inWords(&r.VaultRequest)}, {"who", r.Requester}, {"reason", reason}, {"for", strings.Join(r.Asked, " ")}, {"state", standingOf(r)}, {"expires", when(&r.ExpiresAt)}}
 	for _, step := range r.Steps {
 		rows = append(rows, []string{step.Step, fmt.Sprintf("by %s, %s", step.Actor, when(&step.At))})
 	}
+	shown := *r
+	shown.Participants = withWhom(r)
 	value := struct {
 		*postgres.VaultState
 		Reason string `json:"reason"`
-	}{r, reason}
+	}{&shown, reason}
 	return h.a.print(value, []string{"request " + strconv.FormatInt(r.ID, 10), ""}, rows)
 }

@@ -53,6 +53,7 @@ nothing of them is shown or logged. An erasure names no file; interrupted, it is
 
 // identified is who is behind what was asked for.
 type identified struct {
+	Released   string `json:"released_id,omitempty"` // that was asked for
 	Code       string `json:"participant"`
 	Namespace  string `json:"namespace"`
 	Identifier string `json:"identifier"`
@@ -60,9 +61,17 @@ type identified struct {
 
 // openIdentities spends the request, and then writes what it asks for, encrypted to
 // the requester. The file is made first, so that a request is not spent on one that
-// cannot be written.
-func (h *house) openIdentities(ctx context.Context, r *postgres.VaultState, actor, out string) (err error) {
+// cannot be written; once it is written, it stays.
+func (h *house) openIdentities(ctx context.Context, r *postgres.VaultState, actor, out string) error {
 	requester, err := h.store.Person(ctx, r.Requester)
+	if err != nil {
+		return err
+	}
+	if !requester.Active {
+		return &study.Error{Code: "people.inactive", Op: r.Requester + " may not act any more, and nothing is opened for them", Exit: study.ExitBlocked,
+			Hint: "somebody else who needs it makes a request of their own"}
+	}
+	ids, err := h.releasedIDs(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -70,31 +79,61 @@ func (h *house) openIdentities(ctx context.Context, r *postgres.VaultState, acto
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			_ = os.Remove(out)
-		}
-	}()
+	if err = errors.Join(h.writeIdentities(ctx, r, actor, ids, &requester, f), f.Close()); err != nil {
+		_ = os.Remove(out)
+		return err
+	}
+	h.a.progress("%s can read %s with `longitude vault read`", r.Requester, out)
+	return h.showRequest(ctx, r.ID)
+}
+
+func (h *house) writeIdentities(ctx context.Context, r *postgres.VaultState, actor string, ids map[int64]string, to *people.Person, f *os.File) error {
 	if _, err := h.store.StartVault(ctx, r.ID, actor); err != nil {
 		return err
 	}
-	found, err := h.identities(ctx, r)
+	found, err := h.identities(ctx, r, ids)
 	if err != nil {
 		return err
 	}
-	w, err := requester.Encrypt(f)
+	w, err := to.Encrypt(f)
 	if err == nil {
 		err = errors.Join(json.NewEncoder(w).Encode(found), w.Close(), f.Sync())
 	}
 	if err != nil {
 		return unwritten()
 	}
-	h.a.progress("%s can read %s with `longitude vault read`", r.Requester, out)
-	return h.showRequest(ctx, r.ID)
+	return nil
+}
+
+// releasedIDs are the released ids that a request asks for, by the participants that
+// they stand for; none when it names codes.
+func (h *house) releasedIDs(ctx context.Context, r *postgres.VaultState) (map[int64]string, error) {
+	ids := map[int64]string{}
+	if r.Series == "" {
+		return ids, nil
+	}
+	s, err := h.study(r.Study)
+	if err != nil {
+		return nil, err
+	}
+	_, found, err := h.behind(ctx, s, r.Series, r.Asked)
+	if err != nil {
+		return nil, err
+	}
+	for i, first := range found {
+		same, err := h.store.SamePerson(ctx, []int64{first})
+		if err != nil {
+			return nil, err
+		}
+		for _, participant := range same {
+			ids[participant] = r.Asked[i]
+		}
+	}
+	return ids, nil
 }
 
 // identities opens the identities of a request's participants.
-func (h *house) identities(ctx context.Context, r *postgres.VaultState) ([]identified, error) {
+func (h *house) identities(ctx context.Context, r *postgres.VaultState, ids map[int64]string) ([]identified, error) {
 	sealed, err := h.store.SealedIdentities(ctx, r.Participants)
 	if err != nil {
 		return nil, err
@@ -106,7 +145,7 @@ func (h *house) identities(ctx context.Context, r *postgres.VaultState) ([]ident
 			if err != nil {
 				return nil, err
 			}
-			found = append(found, identified{id.Code, id.Namespace, source})
+			found = append(found, identified{ids[number], id.Code, id.Namespace, source})
 		}
 	}
 	return found, nil
@@ -149,6 +188,9 @@ func (a *app) vaultReadCommand() *cobra.Command {
 }
 
 func (a *app) readOut(signer *pen, id, in, out string) error {
+	if out == "" {
+		return &study.Error{Code: "usage.arguments", Op: "what is read is written to a file, and none is named", Exit: study.ExitUsage, Hint: "add --out FILE"}
+	}
 	file, err := readKey(signer.key, id)
 	if err != nil {
 		return err
@@ -257,7 +299,7 @@ func (h *house) eraseLanded(ctx context.Context, r *postgres.VaultState) (erased
 			return done, err
 		}
 		var e pipeline.Erasure
-		if e, err = h.ingester().Erase(ctx, f, func(o study.LandedObject, rows []int64) error { return h.store.EraseRows(ctx, r.ID, o, rows) }); err != nil {
+		if e, err = h.ingester().Erase(ctx, f, func(o study.LandedObject, rows study.ErasedRows) error { return h.store.EraseRows(ctx, r.ID, o, rows) }); err != nil {
 			return done, err
 		}
 		done.Objects, done.Rows, done.Unread = done.Objects+e.Objects, done.Rows+e.Rows, done.Unread+e.Unread

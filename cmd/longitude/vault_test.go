@@ -9,10 +9,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"longitude/internal/decision"
 	"longitude/internal/landing"
+	"longitude/internal/lineage"
 	"longitude/internal/objectstore"
 	"longitude/internal/postgres"
 	"longitude/internal/release"
@@ -52,6 +55,7 @@ func TestVaultRequests(t *testing.T) {
 	x.refused(study.ExitUsage, "status.not_found", nil, ask("--participants", "SML-NOBODY")...)
 	x.refused(study.ExitUsage, "usage.arguments", nil, ask()...)
 	x.refused(study.ExitUsage, "vault.unknown_id", nil, ask("--tokens", "P00000000000000000000")...)
+	x.refused(study.ExitUsage, "usage.arguments", []string{"--out"}, with("nora", "vault", "read", x.path("identities.age"))...)
 	x.refused(study.ExitUsage, "vault.request", []string{"purpose"}, append(ask("--participants", code), "--purpose", "curiosity")...)
 	x.refused(study.ExitBlocked, "people.role_missing", nil, append(ask("--participants", code), "--break-glass")...)
 
@@ -115,7 +119,7 @@ func TestVaultRequests(t *testing.T) {
 // Released ids lead to whom they were given, through their series.
 func TestVaultRequestForReleasedIds(t *testing.T) {
 	x := newTrial(t, smallStudy)
-	as := x.staff(map[string]string{"nora": "data_manager"})
+	as := x.staff(map[string]string{"nora": "data_manager", "cleo": "custodian"})
 	x.drop("a.csv", smallHeader+person("P-1")+person("P-2")+person("P-3"))
 	x.sync(study.ExitOK)
 	h := x.house()
@@ -127,9 +131,26 @@ func TestVaultRequestForReleasedIds(t *testing.T) {
 	codes := x.codes()
 	var made []postgres.VaultState
 	x.answer(study.ExitOK, &made, append([]string{"vault", "request", "--purpose", "regulator", "--reason", "inspection", "--tokens",
-		recipient.Participant(codes[2]) + "," + recipient.Participant(codes[0])}, as("nora")...)...)
-	if r := made[0]; len(r.Participants) != 2 || r.Participants[0] != 1 || r.Participants[1] != 3 || r.Series != "main" {
+		recipient.Participant(codes[2]) + "," + recipient.Participant(codes[0]) + "," + recipient.Participant(codes[2])}, as("nora")...)...)
+	if r := made[0]; len(r.Participants) != 0 || r.Series != "main" {
 		t.Errorf("request %+v", r)
+	}
+	request, out, plain := id(made[0].ID), x.path("identities.age"), x.path("identities.json")
+	if text, _ := x.run(study.ExitOK, "vault", "show", request, "--output", "json"); strings.Contains(text, codes[0]) || !strings.Contains(text, `"participants": null`) {
+		t.Errorf("who is asked for is told before it is approved: %s", text)
+	}
+	x.run(study.ExitOK, append([]string{"vault", "approve", request}, as("cleo")...)...)
+	x.run(study.ExitOK, "vault", "run", request, "--out", out)
+	x.run(study.ExitOK, append([]string{"vault", "read", out, "--out", plain}, as("nora")...)...)
+	var found []identified
+	text, err := os.ReadFile(plain)
+	if x.must(err); json.Unmarshal(text, &found) != nil || len(found) != 2 {
+		t.Fatalf("%s", text)
+	}
+	for i, want := range []int{0, 2} {
+		if p := found[i]; p.Released != recipient.Participant(codes[want]) || p.Code != codes[want] || p.Identifier != "P-"+strconv.Itoa(want+1) {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 
@@ -231,61 +252,133 @@ func TestLinks(t *testing.T) {
 	x.signed("small-01", "")
 }
 
-// Who is erased is nowhere any more, whatever is read or delivered again.
-func TestErasure(t *testing.T) {
-	x := randomTrial(t)
+// erasable is a trial with somebody to erase: in two files, one named after them,
+// in quarantine, and in the pairs of a release series.
+type erasable struct {
+	*trial
+	with         func(who string, args ...string) []string
+	shared, code string
+	others       int64 // records of the others
+}
+
+const erasedPerson = "ZZCANARY-MRN-77"
+
+func newErasable(t *testing.T) *erasable {
+	t.Helper()
+	x := &erasable{trial: randomTrial(t)}
 	as := x.staff(map[string]string{"nora": "data_manager", "cleo": "custodian"})
-	with := func(who string, args ...string) []string { return append(args, as(who)...) }
-	canary := "ZZCANARY-MRN-77"
-	shared := smallHeader + person("P-1") + person(canary) + acuityRow(canary, "M1", "31/03/2026", "OD", "ZZCANARY-VA") +
+	x.with = func(who string, args ...string) []string { return append(args, as(who)...) }
+	canary := erasedPerson
+	x.shared = smallHeader + person("P-1") + person(canary) + acuityRow(canary, "M1", "31/03/2026", "OD", "ZZCANARY-VA") +
 		acuityRow(canary, "M1", "never ZZCANARY", "OS", "50") + canary + ",M1,ZZCANARY-broken\n" + person("P-3")
-	x.drop("ZZCANARY-file.csv", shared)
+	x.drop("ZZCANARY-file.csv", x.shared)
 	x.drop("own.csv", smallHeader+strings.ReplaceAll(person(canary), "Dr Quux", "ZZCANARY-NOTE"))
 	x.sync(study.ExitRejections)
-	code := x.codes()[1]
+	x.code = x.codes()[1]
+	x.run(study.ExitOK, "series", "open", "s2")
+	x.others = x.number("SELECT count(*) FROM research.record_current WHERE op = 'u' AND participant_id <> 2")
+	x.drop("c.csv", smallHeader+person("P-4"))
+	x.sync(study.ExitOK)
+	return x
+}
+
+// asked asks for the erasure, and answers the number of the request.
+func (x *erasable) asked() string {
+	x.t.Helper()
+	var made []postgres.VaultState
+	x.answer(study.ExitOK, &made, x.with("nora", "participant", "withdraw", x.code, "--erase", "--why", "letter of ZZCANARY")...)
+	return id(made[0].ID)
+}
+
+// nothing checks that nothing leads to the erased any more, and all else is there.
+func (x *erasable) nothing(when string) {
+	x.t.Helper()
+	for _, hit := range x.erasedTraces() {
+		x.t.Errorf("%s: something is left in %s", when, hit)
+	}
+	if n := x.number("SELECT count(*) FROM research.record_current WHERE op = 'u' AND participant_id <> 2"); n != x.others+3 {
+		x.t.Errorf("%s: %d records of others, want %d", when, n, x.others+3)
+	}
+	if n := len(x.codes()); n != 4 {
+		x.t.Errorf("%s: %d participants, want 4", when, n)
+	}
+}
+
+// Who is erased is nowhere any more, whatever is read or delivered again.
+func TestErasure(t *testing.T) {
+	x := newErasable(t)
 	if hits := x.erasedTraces(); len(hits) == 0 {
 		t.Fatal("the search finds nothing where there is something")
 	}
-	others := x.number("SELECT count(*) FROM research.record_current WHERE op = 'u' AND participant_id <> 2")
-
-	x.drop("c.csv", smallHeader+person("P-4"))
-	x.sync(study.ExitOK)
-	var made []postgres.VaultState
-	x.answer(study.ExitOK, &made, with("nora", "participant", "withdraw", code, "--erase", "--why", "letter of ZZCANARY")...)
-	request := id(made[0].ID)
+	request := x.asked()
 	x.refused(study.ExitBlocked, "vault.state", []string{"pending"}, "vault", "run", request)
-	x.run(study.ExitOK, with("cleo", "vault", "approve", request)...)
+	x.run(study.ExitOK, x.with("cleo", "vault", "approve", request)...)
 	var done erased
 	x.answer(study.ExitOK, &done, "vault", "run", request, "--debug")
 	if done.Objects != 2 || done.Rows != 9 || done.Unread != 0 {
 		t.Errorf("erased %+v", done)
 	}
 	x.refused(study.ExitBlocked, "vault.state", []string{"executed"}, "vault", "run", request)
-
-	nothing := func(when string) {
-		t.Helper()
-		for _, hit := range x.erasedTraces() {
-			t.Errorf("%s: something is left in %s", when, hit)
-		}
-		if n := x.number("SELECT count(*) FROM research.record_current WHERE op = 'u' AND participant_id <> 2"); n != others+3 {
-			t.Errorf("%s: %d records of others, want %d", when, n, others+3)
-		}
-		if n := len(x.codes()); n != 4 {
-			t.Errorf("%s: %d participants, want 4", when, n)
-		}
+	if shown, _ := x.run(study.ExitOK, "vault", "show", request); !strings.Contains(shown, "(erased)") {
+		t.Errorf("vault show: %s", shown)
 	}
-	nothing("after the erasure")
+	x.nothing("after the erasure")
 	x.run(study.ExitOK, "replay", "clinic", "--all")
-	nothing("after reading everything again")
-	x.drop("ZZCANARY-file.csv", shared+acuityRow(canary, "BL", "01/03/2026", "OD", "45"))
-	x.drop("ZZCANARY-again.csv", shared)
+	x.nothing("after reading everything again")
+	x.drop("ZZCANARY-file.csv", x.shared+acuityRow(erasedPerson, "BL", "01/03/2026", "OD", "45"))
+	x.drop("ZZCANARY-again.csv", x.shared)
 	x.sync(study.ExitRejections)
 	x.must(os.RemoveAll(x.path("drop")))
-	nothing("after it was delivered again")
+	x.nothing("after it was delivered again")
 	x.run(study.ExitOK, "release", "build", "--as-of", "2026-05-01")
 	if n := x.participantsOf("small_01_r001"); n != 3 {
 		t.Errorf("%d participants are released, want 3", n)
 	}
+	x.run(study.ExitOK, "audit", "verify")
+
+	// What is left of the file is still what the rows of others come from.
+	rel := &released{t, x.path("data/releases/small-01/small_01_r001")}
+	states := map[lineage.Landed]int{}
+	for _, r := range rel.table("acuity") {
+		var traced lineage.Trace
+		x.answer(study.ExitOK, &traced, "lineage", "trace", "small_01_r001", "acuity", r.text("record_id"))
+		states[traced.Batches[0].Landed]++
+		if v := traced.Made[0]; !v.Proof.Holds || v.Line != v.Ordinal+1 {
+			t.Errorf("row %d is told as line %d, proven %v", v.Ordinal, v.Line, v.Proof.Holds)
+		}
+	}
+	if states[lineage.Reduced] != 4 || states[lineage.Sound] != 2 {
+		t.Errorf("objects: %v", states)
+	}
+}
+
+// An erasure that was killed, wherever, is complete when it is run again, also when
+// what was landed is read in between and loses its rows by that.
+func TestErasureIsTakenUpAgain(t *testing.T) {
+	x := newErasable(t)
+	request := x.asked()
+	x.run(study.ExitOK, x.with("cleo", "vault", "approve", request)...)
+	number, err := strconv.ParseInt(request, 10, 64)
+	x.must(err)
+	killed := errors.New("killed")
+	x.inside(func(h *house) {
+		r, err := h.store.StartVault(t.Context(), number, "shell")
+		x.must(err)
+		x.must(h.withdrawAll(t.Context(), &r, study.Erasure, decision.Why{Reason: "participant_request", Actor: "shell"}))
+		x.must(h.store.EraseIdentities(t.Context(), &r))
+		f, err := h.landed(h.cfg.Sources[0])
+		x.must(err)
+		if _, err := h.ingester().Erase(t.Context(), f, func(study.LandedObject, study.ErasedRows) error { return killed }); !errors.Is(err, killed) {
+			t.Errorf("%v", err)
+		}
+	})
+	x.run(study.ExitRejections, "replay", "clinic", "--all")
+	if n := x.number("SELECT count(*) FROM vault.object_name"); n != 3 {
+		t.Fatalf("%d names of objects are there before, want 3", n)
+	}
+	x.run(study.ExitOK, "vault", "run", request)
+	x.nothing("after it was run again")
+	x.refused(study.ExitBlocked, "vault.state", []string{"executed"}, "vault", "run", request)
 	x.run(study.ExitOK, "audit", "verify")
 }
 
@@ -345,7 +438,8 @@ func (x *trial) openedVault(h *house) (hits []string) {
 		}
 	}
 	for table, sql := range map[string]string{"identity": "SELECT count(*) FROM vault.identity WHERE participant_id = 2",
-		"sealed_value": "SELECT count(*) FROM vault.sealed_value WHERE participant_id = 2", "uid": "SELECT count(*) - (SELECT count(*) FROM vault.identity) FROM vault.uid"} {
+		"sealed_value": "SELECT count(*) FROM vault.sealed_value WHERE participant_id = 2", "crosswalk": "SELECT count(*) FROM vault.crosswalk WHERE participant_id = 2",
+		"request_reason": "SELECT count(*) FROM vault.request_reason", "uid": "SELECT count(*) - (SELECT count(*) FROM vault.identity) FROM vault.uid"} {
 		if x.number(sql) > 0 {
 			hits = append(hits, table)
 		}

@@ -304,7 +304,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var shown bytes.Buffer
-	for _, v := range []any{r, *r.keks[0].(*fileKEK), r.keks[0], r.opened, root, []any{r}, map[string]any{"ring": r}} { //nolint:govet // printed on purpose
+	for _, v := range []any{r, *r.keks[0].(*fileKEK), r.keks[0], r.opened, root, []any{r}, map[string]any{"ring": r}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 			fmt.Fprintf(&shown, verb+"\n", v)
 		}

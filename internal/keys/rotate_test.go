@@ -195,3 +195,48 @@ func TestList(t *testing.T) {
 		t.Errorf("%v, %v", list, err)
 	}
 }
+
+// A key is not removed for another that was never read back: the run that wrapped it
+// again was killed, and what it left is damaged.
+func TestRewrapReadsBack(t *testing.T) {
+	dir := t.TempDir() + "/keys"
+	r := ring(t, dir)
+	derive(t, r, "amd", "pid", "")
+	at := wrapping{rootKey, "amd", 1, 0}
+	if err := r.exclusive(func() error { // what Rewrap does, up to the kill
+		if _, err := r.target(); err != nil {
+			return err
+		}
+		secret, err := r.read(at)
+		at.turn++
+		if err == nil {
+			err = r.write(at, secret)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, at.file())
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w wrapped
+	if err := json.Unmarshal(text, &w); err != nil {
+		t.Fatal(err)
+	}
+	w.Box[20] ^= 1
+	if text, err = json.Marshal(w); err == nil {
+		err = os.WriteFile(name, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring(t, dir).Rewrap(); code(err) != "keys.damaged" {
+		t.Errorf("%v", err)
+	}
+	at.turn = 0
+	if _, err := os.Stat(filepath.Join(dir, at.file())); err != nil {
+		t.Error("the only whole copy of the key is gone")
+	}
+}

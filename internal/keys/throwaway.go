@@ -2,6 +2,7 @@ package keys
 
 import (
 	"crypto/rand"
+	"fmt"
 
 	"longitude/deid"
 )
@@ -16,6 +17,9 @@ func Throwaway() deid.Keys {
 	_, _ = rand.Read(k[:]) // never fails
 	return &k
 }
+
+// Format prints the key without what is in it, under every verb.
+func (k *throwaway) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte("[keys]")) }
 
 // Derive implements deid.Keys.
 func (k *throwaway) Derive(studyName, purpose, domain string) (deid.Key, error) {

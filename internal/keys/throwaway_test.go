@@ -2,6 +2,8 @@ package keys
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"testing"
 
 	"longitude/deid"
@@ -22,5 +24,10 @@ func TestThrowaway(t *testing.T) {
 	}
 	if bytes.Equal(derived(a, "s"), derived(b, "s")) || bytes.Equal(derived(a, "s"), derived(a, "t")) {
 		t.Error("a key is shared between makings or studies")
+	}
+	for verb := range strings.FieldsSeq("%v %+v %#v %s %d %x %q") {
+		if text := fmt.Sprintf(verb, a); text != "[keys]" {
+			t.Errorf("%s prints %q", verb, text)
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"longitude/deid"
-	"longitude/internal/objectstore"
 	"longitude/study"
 )
 
@@ -20,11 +19,6 @@ func (s *Store) Rewrite(ctx context.Context, o study.Object, write func(io.Write
 		return failed(err)
 	}
 	defer upload.Abort()
-	place, able := upload.(objectstore.Replacer)
-	if !able {
-		return &study.Error{Code: "landing.not_erasable", Op: "erase from landed object " + o.Digest.String()[:12] + ": its store cannot replace an object", Exit: study.ExitEnvironment,
-			Hint: "keep landing in a folder, or copy it to one, set service.landing to that and run it again"}
-	}
 	key, nonce := make([]byte, keySize), make([]byte, s.wrap.NonceSize())
 	_, _ = rand.Read(key) // never fails
 	_, _ = rand.Read(nonce)
@@ -34,7 +28,7 @@ func (s *Store) Rewrite(ctx context.Context, o study.Object, write func(io.Write
 	if _, err := upload.Write(s.wrap.Seal(nonce, nonce, key, s.bindingOf(kept, o))); err != nil {
 		return failed(err)
 	}
-	if err := place.Replace(s.key(o), wrappedSize); err != nil {
+	if err := upload.Replace(s.key(o), wrappedSize); err != nil {
 		return s.missing(o, failed(err))
 	}
 	return nil

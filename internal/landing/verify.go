@@ -10,22 +10,26 @@ import (
 )
 
 // Verify reads an object to its end and compares what it says with its address:
-// that its bytes are those that were landed, not only that they are authentic.
-func (s *Store) Verify(ctx context.Context, o study.Object) error {
+// that its bytes are those that were landed, not only that they are authentic. What
+// is kept of an object from which something was erased is authentic at most.
+func (s *Store) Verify(ctx context.Context, o study.Object) (kept bool, err error) {
 	r, err := s.Open(ctx, o)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = r.Close() }()
 	plain := sha256.New()
 	size, err := io.Copy(plain, r)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if r.(*plaintext).kept {
+		return true, nil
 	}
 	mac := hmac.New(sha256.New, s.address.Bytes())
 	mac.Write(plain.Sum(nil))
 	if size != o.Size || !hmac.Equal(mac.Sum(nil), o.Digest[:]) {
-		return damaged(o)
+		return false, damaged(o)
 	}
-	return nil
+	return false, nil
 }

@@ -23,8 +23,8 @@ import (
 )
 
 // GCS is a Store in a bucket of Google Cloud Storage, below a prefix. It needs the
-// right to create objects and to read them, not to delete or replace them: give it
-// no more (roles/storage.objectCreator and objectViewer).
+// right to create objects and to read them (roles/storage.objectCreator and
+// objectViewer), and only for erasures that to delete them: give it no more.
 type GCS struct {
 	client *storage.Client
 	bucket *storage.BucketHandle
@@ -184,11 +184,16 @@ func (u *gcsUpload) Abort() { _ = u.file.Close() }
 // uploadMark names the attempt that made an object, in its metadata.
 const uploadMark = "longitude-upload"
 
-// Commit uploads the bytes on the condition that there is no such object. When it
-// is not known whether that worked (the answer was lost, or an earlier try of the
-// client was the one that did) the object is looked at.
+// Commit uploads the bytes on the condition that there is no such object.
 func (u *gcsUpload) Commit(key string) error {
 	defer u.Abort()
+	return u.upload(key, storage.Conditions{DoesNotExist: true})
+}
+
+// upload uploads the bytes on a condition. When it is not known whether that worked
+// (the answer was lost, or an earlier try of the client was the one that did) the
+// object is looked at: ErrExists when it is another's.
+func (u *gcsUpload) upload(key string, only storage.Conditions) error {
 	o, err := u.store.object(key)
 	if err != nil {
 		return err
@@ -197,7 +202,7 @@ func (u *gcsUpload) Commit(key string) error {
 	_, _ = rand.Read(mark) // never fails
 	ctx, cancel := context.WithTimeout(u.ctx, patience+time.Duration(u.size/slowest)*time.Second)
 	defer cancel()
-	sent := u.send(ctx, o, hex.EncodeToString(mark))
+	sent := u.send(ctx, o.If(only), hex.EncodeToString(mark))
 	if sent == nil {
 		return nil
 	}
@@ -205,7 +210,7 @@ func (u *gcsUpload) Commit(key string) error {
 	defer done()
 	attrs, err := u.store.attrs(looking, key)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrNotFound), err == nil && attrs.Generation == only.GenerationMatch:
 		return gcsFailed(ctx, "store an object", sent)
 	case err != nil:
 		return err
@@ -218,7 +223,7 @@ func (u *gcsUpload) Commit(key string) error {
 }
 
 func (u *gcsUpload) send(ctx context.Context, o *storage.ObjectHandle, mark string) error {
-	w := o.If(storage.Conditions{DoesNotExist: true}).NewWriter(ctx)
+	w := o.NewWriter(ctx)
 	w.ContentType, w.Metadata = "application/octet-stream", map[string]string{uploadMark: mark}
 	w.CRC32C, w.SendCRC32C = u.sum.Sum32(), true
 	w.ChunkRetryDeadline = 5 * time.Minute
@@ -248,7 +253,7 @@ func gcsFailed(ctx context.Context, op string, err error) error {
 	case errors.Is(err, storage.ErrBucketNotExist), status == http.StatusNotFound:
 		return gcsError("objectstore.bucket", op+": there is no such bucket", "create it, or correct the location", false)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return gcsError("objectstore.permission", op+": Cloud Storage refused", "give this service account roles/storage.objectCreator and roles/storage.objectViewer on the bucket", false)
+		return gcsError("objectstore.permission", op+": Cloud Storage refused", "give this service account roles/storage.objectCreator and roles/storage.objectViewer on the bucket; an erasure also needs storage.objects.delete, and no retention that forbids it", false)
 	case status == http.StatusPreconditionFailed:
 		return ErrExists
 	case status == http.StatusBadRequest:

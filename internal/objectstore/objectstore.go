@@ -47,6 +47,13 @@ type Upload interface {
 	// Commit makes the object durable and visible under key; ErrExists, with the
 	// upload forgotten, when there is such an object.
 	Commit(key string) error
+	// Replace makes the object durable and visible under key in place of the one there
+	// (ErrNotFound without one), and destroys what that was: the one exception to
+	// objects never being overwritten, for what must be erased. In a folder the last
+	// destroy bytes of it are overwritten; in a bucket its generation is deleted, which
+	// versioning and soft deletion must not keep. Killed at any point it leaves one of
+	// the two, whole.
+	Replace(key string, destroy int64) error
 	// Abort forgets the upload; after Commit it does nothing.
 	Abort()
 }

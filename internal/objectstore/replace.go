@@ -1,21 +1,13 @@
 package objectstore
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+
+	"cloud.google.com/go/storage"
 )
-
-// Replacer is an Upload that can take the place of an object: the one exception to
-// objects never being overwritten, for what must be erased.
-type Replacer interface {
-	// Replace makes the upload durable and visible under key in place of the object
-	// there (ErrNotFound without one), then overwrites the last destroy bytes of what
-	// that was. Killed at any point it leaves one of the two, whole.
-	Replace(key string, destroy int64) error
-}
-
-var _ Replacer = (*upload)(nil)
 
 // Replace renames the upload over the object, of which an open file remains to be
 // destroyed.
@@ -46,4 +38,32 @@ func (u *upload) Replace(key string, destroy int64) error {
 	size := min(destroy, info.Size())
 	_, err = old.WriteAt(make([]byte, size), info.Size()-size)
 	return failed("destroy what an object was", errors.Join(err, old.Sync()))
+}
+
+// Replace uploads the bytes on the condition that the object is still the generation
+// that was looked at, and deletes that, which a bucket with versions keeps.
+func (u *gcsUpload) Replace(key string, _ int64) error {
+	defer u.Abort()
+	before, err := u.store.attrs(u.ctx, key)
+	if err != nil {
+		return err
+	}
+	err = u.upload(key, storage.Conditions{GenerationMatch: before.Generation})
+	if errors.Is(err, ErrExists) {
+		return gcsError("objectstore.replaced", "replace an object: another process did meanwhile", "run it again", true)
+	}
+	if err != nil {
+		return err
+	}
+	o, err := u.store.object(key)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(u.ctx, patience)
+	defer cancel()
+	err = gcsFailed(ctx, "destroy what an object was", o.Generation(before.Generation).Delete(ctx))
+	if errors.Is(err, ErrNotFound) {
+		return nil // the bucket keeps no versions
+	}
+	return err
 }

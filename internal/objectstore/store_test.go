@@ -326,3 +326,100 @@ func TestNothingIsLeftOfAnUpload(t *testing.T) {
 	u.Abort()
 	u.Abort()
 }
+
+// What must be erased is replaced, once there is something to replace.
+func TestReplace(t *testing.T) {
+	stores(t, func(t *testing.T, s Store) {
+		replace := func(key, text string) error {
+			u, err := s.Create(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := u.Write([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			return u.Replace(key, 3)
+		}
+		if err := replace("a/b", "new"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("nothing to replace: %v", err)
+		}
+		if err := s.Put(t.Context(), "a/b", strings.NewReader("Jane")); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{"new", "newer", ""} {
+			if err := replace("a/b", text); err != nil {
+				t.Fatal(err)
+			}
+			if got := content(t, s, "a/b"); string(got) != text {
+				t.Errorf("%q became %q", text, got)
+			}
+		}
+		if keys, err := s.List(t.Context(), ""); err != nil || !slices.Equal(keys, []string{"a/b"}) {
+			t.Errorf("%q, %v", keys, err)
+		}
+	})
+}
+
+// In a bucket an object is replaced on the condition that it is the one that was
+// looked at, whatever becomes of the answers, and that one is deleted.
+func TestReplaceInBucket(t *testing.T) {
+	g, f := bucket(t)
+	if err := g.Put(t.Context(), "k", strings.NewReader("Jane")); err != nil {
+		t.Fatal(err)
+	}
+	was, err := g.attrs(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(text string) error {
+		u, err := g.Create(t.Context())
+		if err == nil {
+			_, err = u.Write([]byte(text))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Replace("k", 3)
+	}
+	var condition, deleted string
+	f.set(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		switch r.Method {
+		case http.MethodPost:
+			condition = r.URL.Query().Get("ifGenerationMatch")
+		case http.MethodDelete:
+			deleted = r.URL.Query().Get("generation")
+		}
+		return next.RoundTrip(r)
+	})
+	if err := replace("new"); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprint(was.Generation); condition != want || deleted != want {
+		t.Errorf("replaced generation %s, deleted %s, want %s", condition, deleted, want)
+	}
+	// Somebody else replaces it between the look and the upload.
+	f.set(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			f.set(func(r *http.Request, next http.RoundTripper) (*http.Response, error) { return next.RoundTrip(r) })
+			if err := replace("theirs"); err != nil {
+				t.Error(err)
+			}
+		}
+		return next.RoundTrip(r)
+	})
+	if err := replace("ours"); code(err) != "objectstore.replaced" {
+		t.Errorf("two at once: %v", err)
+	}
+	if got := content(t, g, "k"); string(got) != "theirs" {
+		t.Errorf("holds %q", got)
+	}
+	f.set(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		if r.Method == http.MethodPost || r.Method == http.MethodPut {
+			return answer(r, http.StatusForbidden)
+		}
+		return next.RoundTrip(r)
+	})
+	if err := replace("refused"); code(err) != "objectstore.permission" || !strings.Contains(fmt.Sprint(err), "Cloud Storage refused") {
+		t.Errorf("without the right: %v", err)
+	}
+}

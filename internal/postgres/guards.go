@@ -23,7 +23,7 @@ var guarded = func() []string {
 		}
 	}
 	out = append(out, "audit.payload.redact_only")
-	for table := range strings.FieldsSeq("identity sealed_value quarantined_row object_name decision_note uid") {
+	for table := range strings.FieldsSeq("identity sealed_value quarantined_row object_name decision_note uid crosswalk request_reason") {
 		out = append(out, "vault."+table+".erase_only")
 	}
 	slices.Sort(out)

@@ -33,6 +33,9 @@ const (
 	SeriesRevoked = "revoked"
 )
 
+// KeyCompromise is the reason of a revocation after which its keys make no series.
+const KeyCompromise = "key_compromise"
+
 // SeriesOf lists the release series of a study, oldest first.
 func (s *Store) SeriesOf(ctx context.Context, studyName string) ([]Series, error) {
 	reg, err := s.known(studyName)
@@ -106,8 +109,11 @@ func (s *Store) OpenSeries(ctx context.Context, next Series, links func(before S
 		}
 		for _, x := range all {
 			if x.Name == next.Name {
-				return &study.Error{Code: "series.exists", Op: "study " + next.Study + " has a release series " + next.Name + " already", Exit: study.ExitUsage,
-					Hint: "name another: what was released in a series stays in it"}
+				return SeriesExists(next.Study, next.Name)
+			}
+			if x.Reason == KeyCompromise && x.KeyVersion >= next.KeyVersion {
+				return &study.Error{Code: "series.compromised", Op: "the keys of study " + next.Study + " are those of series " + x.Name + ", which was revoked because they leaked", Exit: study.ExitBlocked,
+					Hint: "open it with --new-keys"}
 			}
 		}
 		before := all[len(all)-1]
@@ -130,6 +136,12 @@ func (s *Store) OpenSeries(ctx context.Context, next Series, links func(before S
 			Detail: map[string]any{"key_version": next.KeyVersion, "before": before.Name, "participants": len(sealed)}})
 	})
 	return fault("open the release series", err)
+}
+
+// SeriesExists is the error of a series that is there already.
+func SeriesExists(studyName, name string) error {
+	return &study.Error{Code: "series.exists", Op: "study " + studyName + " has a release series " + name + " already", Exit: study.ExitUsage,
+		Hint: "name another: what was released in a series stays in it"}
 }
 
 func codesOf(ctx context.Context, tx pgx.Tx, reg *registered) (map[int64]string, error) {

@@ -39,9 +39,12 @@ func (s *Store) holdIngest(ctx context.Context, tx pgx.Tx, studyName string) err
 
 // EraseRows deletes what quarantine holds of rows of a landed object, the notes on
 // it, and the name of the object, which may be a person's.
-func (s *Store) EraseRows(ctx context.Context, request int64, o study.LandedObject, rows []int64) error {
+func (s *Store) EraseRows(ctx context.Context, request int64, o study.LandedObject, rows study.ErasedRows) error {
 	_, err := s.app.Exec(ctx, `
-		SELECT vault.erase_rows($1, ARRAY (SELECT batch_id FROM research.batch WHERE batch_id = $2 OR origin_batch = $2), $3::bigint[]::int[])`, request, o.Batch, rows)
+		WITH batches AS (SELECT array_agg(batch_id) AS ids FROM research.batch WHERE batch_id = $2 OR origin_batch = $2)
+		SELECT vault.erase_rows($1, ids, $3::bigint[]::int[] ||
+		  ARRAY (SELECT ordinal FROM research.quarantine_sighting WHERE batch_id = ANY (ids) AND ordinal > $4)) FROM batches`,
+		request, o.Batch, rows.Ordinals, rows.Beyond)
 	return fault("erase quarantined rows", err)
 }
 
@@ -50,6 +53,14 @@ func (s *Store) Erased(ctx context.Context, r *VaultState, actor string, detail 
 	err := pgx.BeginFunc(ctx, s.app, func(tx pgx.Tx) error {
 		now, err := vaultTurn(ctx, tx)
 		if err != nil {
+			return err
+		}
+		// Another process may have taken it up too, and be done.
+		stands, err := s.readVault(ctx, tx, r.ID, now)
+		if err != nil {
+			return err
+		}
+		if err := stands.mustBe("started"); err != nil {
 			return err
 		}
 		if err := addStep(ctx, tx, &r.VaultRequest, "executed", actor, now); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -396,10 +397,15 @@ func (s *Store) fromVault(ctx context.Context, read func(querier) error) error {
 	return fault("read the vault", err)
 }
 
-// RequestReason answers the sealed reason of a request.
+// RequestReason answers the sealed reason of a request, nil when it was erased with
+// somebody whom the request named.
 func (s *Store) RequestReason(ctx context.Context, id int64) (box []byte, err error) {
 	err = s.fromVault(ctx, func(q querier) error {
-		return q.QueryRow(ctx, `SELECT box FROM vault.request_reason WHERE request_id = $1`, id).Scan(&box)
+		err := q.QueryRow(ctx, `SELECT box FROM vault.request_reason WHERE request_id = $1`, id).Scan(&box)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
 	})
 	return box, err
 }

@@ -42,3 +42,41 @@ func TestStateOfRequests(t *testing.T) {
 		}
 	}
 }
+
+// A request that was approved and never run expires, once, and is in the way of
+// nothing.
+func TestApprovedRequestsExpire(t *testing.T) {
+	s, _ := staffed(t)
+	if err := s.Register(t.Context(), amd(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for n, c := range []struct{ step, alone string }{{"approved", "false"}, {"approved", "true"}, {"", "false"}, {"denied", "false"}} {
+		if _, err := s.app.Exec(t.Context(), `INSERT INTO audit.vault_request VALUES ($1, 'open', 1, 'nora', 'safety', '', '{AMD-1}', '{1}', $2::text::boolean, 'x', now() - interval '80 hours', now() - interval '8 hours')`,
+			n+1, c.alone); err != nil {
+			t.Fatal(err)
+		}
+		if c.step == "" {
+			continue
+		}
+		if _, err := s.app.Exec(t.Context(), `INSERT INTO audit.vault_step VALUES ($1, $2, 'cleo', now() - interval '79 hours')`, n+1, c.step); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		all, err := s.VaultRequests(t.Context())
+		if err != nil || len(all) != 4 {
+			t.Fatalf("%d requests, %v", len(all), err)
+		}
+		for _, r := range all {
+			if want := map[int64]string{4: "denied"}[r.ID]; r.State != want && (want != "" || r.State != "expired") {
+				t.Errorf("request %d is %s", r.ID, r.State)
+			}
+		}
+	}
+	if _, err := s.StartVault(t.Context(), 1, "shell"); !hasCode(err, "vault.state") {
+		t.Errorf("one that expired is run: %v", err)
+	}
+	if n := one[int](t, s, `SELECT count(*) FROM audit.event JOIN audit.seal USING (event_id) WHERE action = 'vault.expired'`); n != 3 {
+		t.Errorf("%d events, want 3", n)
+	}
+}
