@@ -47,15 +47,19 @@ var house = []room{
 
 // homes are the only packages that may import a library.
 var homes = map[string][]string{
-	"github.com/apache/arrow/":   {"internal/columnar"},
-	"github.com/parquet-go/":     {"internal/columnar"},
-	"github.com/jackc/pgx/":      {"internal/postgres/**", "internal/localpg", "internal/jobs", "bench/**"},
-	"github.com/pkg/sftp":        {"connectors/sftp", "internal/edctest/**"},
-	"github.com/goccy/go-yaml":   {"internal/config"},
-	"github.com/spf13/cobra":     {"cmd/**"},
-	"github.com/tink-crypto/":    {"internal/keys", "internal/landing"},
-	"github.com/danielgtaylor/":  {"internal/api"},
-	"github.com/expr-lang/expr/": {"transform"},
+	"github.com/apache/arrow/":    {"internal/columnar"},
+	"github.com/parquet-go/":      {"internal/columnar"},
+	"github.com/jackc/pgx/":       {"internal/postgres/**", "internal/localpg", "internal/jobs", "bench/**"},
+	"github.com/pkg/sftp":         {"connectors/sftp", "internal/edctest/**"},
+	"github.com/goccy/go-yaml":    {"internal/config"},
+	"github.com/spf13/cobra":      {"cmd/**"},
+	"github.com/tink-crypto/":     {"internal/keys", "internal/landing"},
+	"github.com/danielgtaylor/":   {"internal/api"},
+	"github.com/expr-lang/expr/":  {"transform"},
+	"cloud.google.com/go/storage": {"connectors/gcs", "internal/objectstore"},
+	"cloud.google.com/go/kms":     {"internal/keys"},
+	"github.com/ProtonMail/":      {"connectors"},
+	"filippo.io/age":              {"internal/people"},
 }
 
 // source is one Go file of the module, its path relative to the module.
