@@ -158,9 +158,9 @@ func TestBuckets(t *testing.T) {
 	x.release()
 	x.run(study.ExitOK, "replay", "clinic")
 	kept := map[string]int{}
-	objects, _, err := server.ListObjectsWithOptions("b", fakestorage.ListOptions{})
+	stored, err := server.ListObjectsWithOptionsPaginated("b", fakestorage.ListOptions{})
 	x.must(err)
-	for _, o := range objects {
+	for _, o := range stored.Objects {
 		kept[strings.Split(o.Name, "/")[0]]++
 	}
 	files, err := filepath.Glob(x.path("anchors/*.checkpoint"))

@@ -26,7 +26,7 @@ func TestListsHideWhatGivesASmallCountAway(t *testing.T) {
 		{[]int64{12, 0, 3}, "not shown 0 <11 of 15"},
 		{[]int64{5, 11, 30}, "<11 not shown 30 of 46"},
 		{[]int64{1, 11, 30}, "<11 11 not shown of 42"}, // 1 can only be more, and 11 would show if it were less
-		{[]int64{5, 10, 40}, "<11 <11 40 of 55"}, // 5 can be more where 10 is less; not the other way
+		{[]int64{5, 10, 40}, "<11 <11 40 of 55"},       // 5 can be more where 10 is less; not the other way
 		{[]int64{0, 0}, "0 0 of 0"},
 		{nil, "of 0"},
 	} {

@@ -84,7 +84,7 @@ type Landed string
 
 // What becomes of landed bytes.
 const (
-	Sound   Landed = "sound" // read to the end, they have the digest that the batch names
+	Sound   Landed = "sound"   // read to the end, they have the digest that the batch names
 	Reduced Landed = "reduced" // authentic, but rows of somebody who was erased are gone from them
 	Damaged Landed = "damaged"
 	Gone    Landed = "missing"
