@@ -348,13 +348,19 @@ func (v *victim) audited(h *house) {
 	}
 }
 
+// afterwards reports whether the run has ended by the time that point is reached: it
+// is sealed and told of later.
+func afterwards(point string) bool {
+	return strings.HasPrefix(point, "audit.") || strings.HasPrefix(point, "lineage.")
+}
+
 // accounted checks that every killed run is marked as such and none seems to run,
 // and that the publications tell of what is there.
 func (v *victim) accounted(h *house, c crash) {
 	v.t.Helper()
 	kills := 0
 	for _, point := range c.kills {
-		if !strings.HasPrefix(point, "audit.") { // the run has ended by the time it is sealed
+		if !afterwards(point) {
 			kills++
 		}
 	}
