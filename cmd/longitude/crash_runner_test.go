@@ -275,9 +275,23 @@ func (v *victim) leavesNothing() {
 }
 
 // perishable are columns that say when or by which run, are counted by a
-// sequence (a rolled-back transaction leaves a gap) or name what is, or are sealed
-// with a random nonce.
-var perishable = []string{"run_id", "deviation_id", "recorded_at", "first_seen", "published_at", "box", "told"}
+// sequence (a rolled-back transaction leaves a gap), or are sealed with a random nonce.
+var perishable = []string{"run_id", "deviation_id", "recorded_at", "first_seen", "published_at", "box"}
+
+// toldBy is a study.Told: modified or landed at, batch, and what follows stays.
+var toldBy = regexp.MustCompile(`([ml])([0-9]{12,})/([0-9]+)/`)
+
+// stands gives what told names by a number, or by the time of landing, the name that
+// every run gives it.
+func stands(line string, batches map[string]string) string {
+	return toldBy.ReplaceAllStringFunc(line, func(told string) string {
+		m := toldBy.FindStringSubmatch(told)
+		if m[1] == "l" {
+			m[2] = "landed"
+		}
+		return m[1] + m[2] + "/" + batches[m[3]] + "/"
+	})
+}
 
 // named are columns whose numbers come from a sequence, with what they stand for.
 var named = map[string]string{
@@ -289,7 +303,10 @@ var named = map[string]string{
 // tables dumps every table of research and vault, and what is durable of the sources.
 func (v *victim) tables(h *house) map[string][]string {
 	v.t.Helper()
-	out := map[string][]string{}
+	out, batches := map[string][]string{}, map[string]string{}
+	for _, r := range v.query(h, "SELECT t.batch_id::text, "+named["batch_id"]+" FROM research.batch t") {
+		batches[r[0].(string)] = r[1].(string)
+	}
 	for _, r := range v.query(h, `
 		SELECT table_schema || '.' || table_name, array_agg(column_name::text ORDER BY ordinal_position)
 		FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
@@ -298,13 +315,13 @@ func (v *victim) tables(h *house) map[string][]string {
 		table, columns := r[0].(string), r[1].([]any)
 		row, names := "to_jsonb(t) - $1::text[]", slices.Clone(perishable)
 		for _, c := range columns {
-			if stands, ok := named[c.(string)]; ok {
+			if name, ok := named[c.(string)]; ok {
 				names = append(names, c.(string))
-				row += fmt.Sprintf(" || jsonb_build_object('%s', %s)", "of "+c.(string), stands)
+				row += fmt.Sprintf(" || jsonb_build_object('%s', %s)", "of "+c.(string), name)
 			}
 		}
 		for _, line := range v.query(h, "SELECT ("+row+")::text FROM "+table+" t", names) {
-			out[table] = append(out[table], strings.ReplaceAll(line[0].(string), v.dir, ""))
+			out[table] = append(out[table], stands(strings.ReplaceAll(line[0].(string), v.dir, ""), batches))
 		}
 		slices.Sort(out[table])
 	}

@@ -22,6 +22,9 @@ func TestCrash(t *testing.T) {
 		crashes = append(crashes, crash{stage: first, kills: []string{point}})
 		if afterwards(point) { // the work is done by then, and is not done again
 			crashes = append(crashes, crash{stage: second, kills: []string{point}}, crash{stage: first, kills: []string{point}, private: true})
+			if point == study.PointBeforeDelivery { // every command comes by
+				crashes = append(crashes, crash{stage: second, kills: []string{point, point}})
+			}
 			continue
 		}
 		switch point {

@@ -71,7 +71,10 @@ log before anything is shown.
 				return err
 			}
 		}
-		return a.printTrace(&t.trace)
+		if err := a.printTrace(&t.trace); err != nil {
+			return err
+		}
+		return t.trace.Err()
 	}
 	return cmd
 }

@@ -208,7 +208,7 @@ func TestTraceShowsTampering(t *testing.T) {
 	x.exec(`ALTER TABLE research.record_version DISABLE TRIGGER append_only; UPDATE research.record_version SET findings = 'va:range' WHERE version = 2;
 		ALTER TABLE research.record_version ENABLE ALWAYS TRIGGER append_only`)
 	var traced lineage.Trace
-	x.answer(study.ExitOK, &traced, "lineage", "trace", "small_01_r002", "acuity", id)
+	x.answer(study.ExitBlocked, &traced, "lineage", "trace", "small_01_r002", "acuity", id)
 	if p := traced.Made[0].Proof; p == nil || p.Holds || !traced.Batches[0].Event.Proven {
 		t.Errorf("a changed version is proven: %+v", p)
 	}

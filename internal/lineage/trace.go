@@ -21,6 +21,24 @@ type Trace struct {
 	Notes    []string  `json:"notes,omitempty"`
 }
 
+// Err is an error when what the walk checked does not hold: landed bytes, a version or
+// an event that are not what was recorded. An event that is not sealed yet is none.
+func (t *Trace) Err() error {
+	sound := true
+	for i := range t.Made {
+		sound = sound && (t.Made[i].Proof == nil || t.Made[i].Proof.Holds)
+	}
+	for i := range t.Batches {
+		b := &t.Batches[i]
+		sound = sound && b.Landed != Damaged && b.Landed != Gone && (b.Event.Proven || b.Event.Index < 0)
+	}
+	if sound {
+		return nil
+	}
+	return &study.Error{Code: "lineage.not_proven", Op: "the way back from the row does not hold: something on it is not what was recorded", Exit: study.ExitBlocked,
+		Hint: "the trace says which; run `longitude audit verify --deep`, and tell who looks after the log"}
+}
+
 // The kinds of a Version.
 const (
 	OfRecord      = "record"

@@ -85,23 +85,7 @@ func (g *GCS) object(key string) (*storage.ObjectHandle, error) {
 		storage.WithBackoff(gax.Backoff{Initial: 200 * time.Millisecond, Max: 10 * time.Second, Multiplier: 2})), nil
 }
 
-func (g *GCS) Put(ctx context.Context, key string, r io.Reader) error {
-	if _, err := g.Stat(ctx, key); !errors.Is(err, ErrNotFound) {
-		if err == nil {
-			err = ErrExists
-		}
-		return err
-	}
-	u, err := g.Create(ctx)
-	if err != nil {
-		return err
-	}
-	defer u.Abort()
-	if _, err := io.Copy(u, r); err != nil {
-		return failed("write an object", err)
-	}
-	return u.Commit(key)
-}
+func (g *GCS) Put(ctx context.Context, key string, r io.Reader) error { return put(ctx, g, key, r) }
 
 func (g *GCS) Stat(ctx context.Context, key string) (int64, error) {
 	attrs, err := g.attrs(ctx, key)

@@ -89,11 +89,17 @@ func Open(location string) (*Folder, error) {
 // Dir is the folder.
 func (f *Folder) Dir() string { return f.dir }
 
-func (f *Folder) Put(ctx context.Context, key string, r io.Reader) error {
-	if _, err := f.Stat(ctx, key); err == nil {
-		return ErrExists
+func (f *Folder) Put(ctx context.Context, key string, r io.Reader) error { return put(ctx, f, key, r) }
+
+// put stores what r gives under key in either kind of store.
+func put(ctx context.Context, s Store, key string, r io.Reader) error {
+	if _, err := s.Stat(ctx, key); !errors.Is(err, ErrNotFound) {
+		if err == nil {
+			err = ErrExists
+		}
+		return err
 	}
-	u, err := f.Create(ctx)
+	u, err := s.Create(ctx)
 	if err != nil {
 		return err
 	}
