@@ -47,6 +47,13 @@ type Recoverer interface {
 	Unacknowledged(ctx context.Context, durable Cursor) iter.Seq2[Delivery, error]
 }
 
+// Discoverer is the optional ability to fetch what a source says of its own shape:
+// its dictionary, its events, its forms. It reads no participant data. The source's
+// format describes them (transform.Describer).
+type Discoverer interface {
+	Discover(ctx context.Context) ([]study.Metadata, error)
+}
+
 // Cursor is what is settled about a source so far.
 type Cursor struct {
 	State   []byte            // opaque state of the last durable delivery; nil at first

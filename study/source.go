@@ -155,3 +155,10 @@ const NumericFormat = "numeric"
 
 // Mapped reports whether the pick takes anything.
 func (p Pick) Mapped() bool { return p.Column != "" || p.Const || p.Expr != "" || p.Code != "" }
+
+// Metadata is one thing that a source says of its own shape, as it sent it: a
+// dictionary, a list of events. It holds no participant data.
+type Metadata struct {
+	Name  string // what it is, in the source's words: metadata, event, arm
+	Bytes []byte
+}

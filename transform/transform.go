@@ -25,6 +25,22 @@ type Format interface {
 	Check(spec study.FormatSpec) map[string]string
 }
 
+// Describer is the optional ability of a Format to turn what a source says of its
+// own shape into documents to start from.
+type Describer interface {
+	// Describe proposes the documents of the study named. The error is a
+	// *study.Error without any of the metadata's text.
+	Describe(ctx context.Context, name string, metadata []study.Metadata) (*Description, error)
+}
+
+// Description is a study and a source as metadata propose them: valid documents,
+// which a person completes with what metadata cannot say.
+type Description struct {
+	Study  []byte   // YAML
+	Source []byte   // YAML: format and map; without connection, which whoever asked knows
+	Notes  []string // what the documents leave to a person
+}
+
 // Rows is a batch of decoded rows of one table. Every cell is UTF-8; Decode has
 // translated the source's encoding.
 type Rows struct {
