@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -66,6 +67,29 @@ func TestCodesAndIdentitiesGoTogether(t *testing.T) {
 			t.Errorf("%s: %v %v, %v", name, numbers, isNew, err)
 		}
 		in.Rollback(t.Context())
+	}
+}
+
+// What it takes to look a few identities up does not grow with those of the vault:
+// an object brings them a few at a time.
+func TestIdentitiesAreLookedUpByKey(t *testing.T) {
+	s := open(t, amd())
+	codes := make([]string, 3000)
+	for i := range codes {
+		codes[i] = fmt.Sprintf("AMD-%d", i)
+	}
+	in := begin(t, s, "amd-obs")
+	participants(t, in, codes...)
+	read := func() (rows int) {
+		if err := in.tx.QueryRow(t.Context(), `SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_all_tables WHERE relid = 'vault.identity'::regclass`).Scan(&rows); err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	before := read()
+	participants(t, in, codes[100:120]...)
+	if rows := read() - before; rows < 20 || rows > 100 {
+		t.Errorf("%d rows are read to look 20 identities up among %d", rows, len(codes))
 	}
 }
 
