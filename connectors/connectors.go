@@ -54,6 +54,16 @@ type Discoverer interface {
 	Discover(ctx context.Context) ([]study.Metadata, error)
 }
 
+// Targeted is the optional ability to fetch only what is named: the things that a
+// hint, such as a webhook, says have changed.
+type Targeted interface {
+	// PullOnly yields what the source holds now of those things, by their names there:
+	// the identifiers of records. A thing that the source does not have is left out. No
+	// delivery moves the cursor: the next Pull comes upon them again, so a hint that is
+	// lost loses nothing.
+	PullOnly(ctx context.Context, after Cursor, names []string) iter.Seq2[Delivery, error]
+}
+
 // Cursor is what is settled about a source so far.
 type Cursor struct {
 	State   []byte            // opaque state of the last durable delivery; nil at first
@@ -93,6 +103,7 @@ type Delivery struct {
 	State    []byte // the source's cursor state once this delivery is durable
 	Rows     *int64 // how many rows it holds, where its sender says so
 	Whole    *Whole // the archive that it came in; nil when it came alone
+	Holds    Holds  // what absence from it means
 
 	// File is the file at the source that this is in: its bytes and, once it was
 	// read to its end, its SHA-256 in hex. nil where it is in none, or in a Whole.
@@ -103,6 +114,22 @@ type Delivery struct {
 	// read, size or mtime changed while reading, checksum mismatch).
 	Open func(ctx context.Context) (io.ReadCloser, error)
 }
+
+// Holds says of what a delivery holds everything, so that what is not in it is gone
+// at the source.
+type Holds string
+
+const (
+	// AsConfigured is for the source's document to say, by its `snapshot`.
+	AsConfigured Holds = ""
+	// Participants is everything of each participant in it: a record of theirs that
+	// is not there is gone. It says nothing of other participants.
+	Participants Holds = "participants"
+	// Roster is the identifiers of all participants of the source, and nothing else:
+	// whoever is not in it is gone. It is UTF-8 text, an identifier a line as the rows
+	// of the source give it, whatever the source's format.
+	Roster Holds = "roster"
+)
 
 // Whole is a file that holds several deliveries. It is durable, too, once the last
 // of them is.
