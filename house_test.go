@@ -60,6 +60,7 @@ var homes = map[string][]string{
 	"cloud.google.com/go/kms":     {"internal/keys"},
 	"github.com/ProtonMail/":      {"connectors"},
 	"filippo.io/age":              {"internal/people"},
+	"github.com/sony/gobreaker/":  {"internal/webclient"},
 }
 
 // source is one Go file of the module, its path relative to the module.
