@@ -35,6 +35,7 @@ type Artifact struct {
 	size   int64
 	rows   int64
 	digest study.Digest
+	values []study.Branch // of a part: the digest of its rows
 }
 
 // Path is where the artifact belongs within the release.
@@ -48,6 +49,9 @@ func (a Artifact) Rows() int64 { return a.rows }
 
 // Digest is the SHA-256 of its bytes.
 func (a Artifact) Digest() study.Digest { return a.digest }
+
+// Content is the digest of a part's rows as values (study.Content); nil for documents.
+func (a Artifact) Content() []study.Branch { return a.values }
 
 // Open returns the bytes; who reads them compares with Digest.
 func (a Artifact) Open() (io.ReadCloser, error) {
@@ -83,7 +87,7 @@ func Encode(ctx context.Context, open NewEncoder, path, dir string, t *study.Tab
 	a := Artifact{path: path, file: file.Name()}
 	hash := sha256.New()
 	counted := &counter{w: io.MultiWriter(file, hash)}
-	if a.rows, err = encode(ctx, open, counted, t, batches); err != nil {
+	if a.rows, a.values, err = encode(ctx, open, counted, t, batches); err != nil {
 		return Artifact{}, buildError(path, err)
 	}
 	if err = file.Sync(); err != nil {
@@ -94,28 +98,31 @@ func Encode(ctx context.Context, open NewEncoder, path, dir string, t *study.Tab
 	return a, nil
 }
 
-func encode(ctx context.Context, open NewEncoder, w io.Writer, t *study.Table, batches iter.Seq2[Batch, error]) (rows int64, err error) {
+func encode(ctx context.Context, open NewEncoder, w io.Writer, t *study.Table, batches iter.Seq2[Batch, error]) (rows int64, values []study.Branch, err error) {
 	encoder, err := open(w, t)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
+	var content study.Content
+	participant := t.ParticipantColumn()
 	for batch, err := range batches {
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			_ = encoder.Close()
-			return 0, err
+			return 0, nil, err
 		}
 		if !batch.of(t) {
 			_ = encoder.Close()
-			return 0, &study.Error{Code: "deid.table", Op: "write table " + t.Name + ": a batch is not of this released table",
+			return 0, nil, &study.Error{Code: "deid.table", Op: "write table " + t.Name + ": a batch is not of this released table",
 				Hint: "this is a fault of the program: report it with the code"}
 		}
 		if err = encoder.Write(&batch.b); err != nil {
 			_ = encoder.Close()
-			return 0, err
+			return 0, nil, err
 		}
+		content.Add(&batch.b, participant)
 		rows += int64(batch.b.Rows)
 	}
-	return rows, encoder.Close()
+	return rows, content.Close(), encoder.Close()
 }
 
 // of reports whether b is a batch of the released table t.

@@ -142,11 +142,8 @@ func (m *mac) of(parts ...string) (sum study.Digest) {
 	return sum
 }
 
-// crockford is Crockford's base32: no I, L, O or U, so that a code can be read
+// token writes prefix and the first 5×chars bits of sum, in an alphabet that can be read
 // aloud and typed.
-const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-// token writes prefix and the first 5×chars bits of sum.
 func token(prefix string, sum study.Digest, chars int) string {
 	b := make([]byte, 0, 40)
 	b = append(b, prefix...)
@@ -159,7 +156,7 @@ func token(prefix string, sum study.Digest, chars int) string {
 			i++
 		}
 		bits -= 5
-		b = append(b, crockford[acc>>bits&31])
+		b = append(b, study.Crockford[acc>>bits&31])
 		chars--
 	}
 	return string(b)

@@ -82,7 +82,11 @@ func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, book Book,
 	if err := w.judged(ctx); err != nil {
 		return nil, err
 	}
-	for _, batch := range book.Static(b.released, b.claim) {
+	static, err := book.Static(ctx, b.released, b.claim, b.parts)
+	if err != nil {
+		return nil, err
+	}
+	for _, batch := range static {
 		if err := w.write(ctx, batch, 0); err != nil {
 			return nil, err
 		}
@@ -140,7 +144,7 @@ func (r *Releaser) begin(book Book, participants int) (*built, error) {
 }
 
 // split cuts people, sorted by released id, into a power of two of ranges of
-// the id's first two characters (5 bits each, Crockford base32 behind the "P").
+// the branches that their rows hang in (study.Content): a part has branches of its own.
 func split(people []person) [][]person {
 	bits := 0
 	for bits < 10 && len(people) > bucketParticipants<<bits {
@@ -159,15 +163,7 @@ func split(people []person) [][]person {
 	return buckets
 }
 
-const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-func bucketOf(released string, bits int) int {
-	if bits == 0 || len(released) < 3 {
-		return 0
-	}
-	n := strings.IndexByte(crockford, released[1])<<5 | strings.IndexByte(crockford, released[2])
-	return n >> (10 - bits)
-}
+func bucketOf(released string, bits int) int { return study.BranchOf(released) >> (10 - bits) }
 
 type partWriter struct {
 	r     *Releaser

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"longitude/study"
 )
 
 // Every participant is in one part, and the parts one after the other are the
@@ -15,7 +17,7 @@ func TestSplit(t *testing.T) {
 		for i := range people {
 			id := []byte("P")
 			for range 20 {
-				id = append(id, crockford[rng.IntN(32)])
+				id = append(id, study.Crockford[rng.IntN(32)])
 			}
 			people[i] = person{int64(i), string(id)}
 		}
@@ -40,8 +42,8 @@ func TestSplit(t *testing.T) {
 func TestBucketOf(t *testing.T) {
 	for bits := range 11 {
 		last := 0
-		for _, a := range crockford {
-			for _, b := range crockford {
+		for _, a := range study.Crockford {
+			for _, b := range study.Crockford {
 				n := bucketOf("P"+string(a)+string(b)+"000", bits)
 				if n < last || n > last+1 || n >= 1<<bits {
 					t.Fatalf("%d bits: %c%c is in part %d after %d", bits, a, b, n, last)

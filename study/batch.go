@@ -1,5 +1,7 @@
 package study
 
+import "slices"
+
 // Kind is the storage type of a release column.
 type Kind uint8
 
@@ -27,6 +29,12 @@ type Table struct {
 	Grain       string   // "one row per participant"
 	Key         []string // column names, the sort order of rows
 	Columns     []Column
+}
+
+// ParticipantColumn is the place of the column that says whose row it is, -1 in a
+// table about nobody.
+func (t *Table) ParticipantColumn() int {
+	return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Class == ParticipantKey })
 }
 
 // Column describes one column. The same description drives Parquet, the

@@ -256,7 +256,7 @@ func (d *demo) tour(ctx context.Context, h *house, releases []pipeline.Release) 
 	if err := d.balance(ctx, h); err != nil {
 		return err
 	}
-	return d.releases(h, s, releases)
+	return d.releases(ctx, h, s, releases)
 }
 
 func or(s, otherwise string) string {
@@ -285,12 +285,12 @@ func (d *demo) balance(ctx context.Context, h *house) error {
 }
 
 // releases verifies each release the way a stranger would, with the policy alone.
-func (d *demo) releases(h *house, s *study.Study, releases []pipeline.Release) error {
+func (d *demo) releases(ctx context.Context, h *house, s *study.Study, releases []pipeline.Release) error {
 	fmt.Fprintf(d.a.out, "\nreleases\n")
 	for _, r := range releases {
 		for _, p := range r.Publications {
-			verdict := "sound: every file is as signed"
-			if err := verified(folderOf(p.Location), policyFile(h.cfg.Service.DataDir, s.Name)); err != nil {
+			verdict := "sound: every file and every row is as signed"
+			if err := verified(ctx, folderOf(p.Location), policyFile(h.cfg.Service.DataDir, s.Name)); err != nil {
 				return err
 			}
 			fmt.Fprintf(d.a.out, "  %s  as of %s  %d tables, %d rows, claim %q\n    %s\n    verify: %s\n",

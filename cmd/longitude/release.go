@@ -173,32 +173,35 @@ func releaseRows(list []status.Release) [][]string {
 
 func (a *app) releaseVerifyCommand() *cobra.Command {
 	var policy string
+	var deep bool
 	cmd := &cobra.Command{
 		Use: "verify PATH", Short: "Check a release offline, against a pinned policy", Args: cobra.ExactArgs(1),
 		Long: `Needs neither network nor database, only the release's folder and the policy that
 says whose signature counts. Take the policy from where the release's owner
-publishes it, never from the release.
+publishes it, never from the release. With --deep every row is read, too, and compared
+with the content roots that were signed.
 
 Exits 0 when the release is sound, 5 when it was tampered with, 3 when it could not be checked.`,
 		Example: "  longitude release verify .longitude/releases/amd-obs-01/amd_obs_01_r001 --policy .longitude/policy/amd-obs-01.json",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if policy == "" {
 				return &study.Error{Code: "usage.policy", Op: "no policy is named, and a release cannot say itself who may sign it", Exit: study.ExitUsage,
 					Hint: "name it with --policy; the release's owner publishes it outside of the release"}
 			}
-			return a.verify(folderOf(args[0]), policy)
+			return a.verify(cmd.Context(), folderOf(args[0]), policy, deep)
 		},
 	}
 	cmd.Flags().StringVar(&policy, "policy", "", "policy file with the public keys that count (required)")
+	cmd.Flags().BoolVar(&deep, "deep", false, "also read every row and compute the content roots again")
 	return cmd
 }
 
-func (a *app) verify(dir, policyFile string) error {
+func (a *app) verify(ctx context.Context, dir, policyFile string, deep bool) error {
 	policy, err := release.ReadPolicy(policyFile)
 	if err != nil {
 		return err
 	}
-	report, err := release.Verify(dir, policy)
+	report, err := release.Verify(ctx, dir, policy, deep)
 	if err != nil {
 		return err
 	}
@@ -223,13 +226,13 @@ func folderOf(location string) string {
 	return location
 }
 
-// verified is nil for a sound release.
-func verified(dir, policyFile string) error {
+// verified is nil for a release that is sound to the last row.
+func verified(ctx context.Context, dir, policyFile string) error {
 	policy, err := release.ReadPolicy(policyFile)
 	if err != nil {
 		return err
 	}
-	report, err := release.Verify(dir, policy)
+	report, err := release.Verify(ctx, dir, policy, true)
 	if err != nil {
 		return err
 	}

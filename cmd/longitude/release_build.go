@@ -84,12 +84,9 @@ func (h *house) sinks(s *study.Study) (map[string]sinks.Sink, error) {
 // documents, over the same plan.
 type book struct {
 	*release.Builder
-	h        *house
-	study    *study.Study
-	plan     release.Plan
-	previous *release.Manifest
-	before   map[string]bool // released ids of the previous release; nil = there was none
-	envelope study.Digest    // of the previous release
+	h     *house
+	study *study.Study
+	plan  release.Plan
 }
 
 func (h *house) book(ctx context.Context, s *study.Study, series string, plan study.ReleasePlan) (*book, error) {
@@ -97,31 +94,28 @@ func (h *house) book(ctx context.Context, s *study.Study, series string, plan st
 	for mapping, digest := range plan.Mappings {
 		p.Digests["mapping:"+mapping] = digest
 	}
-	b := &book{Builder: release.NewBuilder(s, p), h: h, study: s, plan: p}
-	if plan.PreviousLocation == "" {
-		return b, nil
+	if plan.PreviousLocation != "" {
+		var err error
+		if p.Before, err = release.ReadBefore(ctx, folderOf(plan.PreviousLocation)); err != nil {
+			return nil, err
+		}
 	}
-	var err error
-	if b.previous, b.envelope, err = release.ReadPrevious(folderOf(plan.PreviousLocation)); err != nil {
-		return nil, err
-	}
-	b.before, err = release.ReadParticipants(ctx, folderOf(plan.PreviousLocation), b.previous)
-	return b, err
+	return &book{Builder: release.NewBuilder(s, p), h: h, study: s, plan: p}, nil
 }
 
 func (b *book) Unaccounted() int64 { return b.Tally().Unaccounted() }
 
 func (b *book) Judge(ctx context.Context, recipient *deid.Recipient) error {
 	var err error
-	b.plan.Risk, err = b.Builder.Judge(ctx, recipient, b.before, func(ctx context.Context, digest study.Digest) (string, error) {
+	b.plan.Risk, err = b.Builder.Judge(ctx, recipient, func(ctx context.Context, digest study.Digest) (string, error) {
 		return b.h.signedBy(ctx, waiverRecord(b.plan.ReleasePlan, digest))
 	})
 	return err
 }
 
 func (b *book) Documents(released []*study.Table, report deid.Report, parts map[string][]deid.Artifact) ([]deid.Artifact, error) {
-	b.plan.Claim, b.plan.Tally, b.plan.Deid = report.Claim, b.Tally(), &report
-	return release.Documents(b.plan, b.study, released, parts, b.previous)
+	b.plan.Claim, b.plan.Tally, b.plan.Deid, b.plan.Identity = report.Claim, b.Tally(), &report, b.Identity()
+	return release.Documents(b.plan, b.study, released, parts)
 }
 
 func (b *book) Envelope(claim string, documents, parts []deid.Artifact) (deid.Artifact, error) {
@@ -130,5 +124,5 @@ func (b *book) Envelope(claim string, documents, parts []deid.Artifact) (deid.Ar
 		return deid.Artifact{}, err
 	}
 	b.plan.Claim = claim
-	return release.Envelope(b.plan, documents, parts, b.envelope, signer, keyID, b.plan.PlannedAt)
+	return release.Envelope(b.plan, documents, parts, signer, keyID, b.plan.PlannedAt)
 }

@@ -100,6 +100,9 @@ func ReadFooter(r parquet.ReaderAtSeeker, name string) (Footer, error) {
 	return footer, err
 }
 
+// File is what a Parquet file is read from.
+type File = parquet.ReaderAtSeeker
+
 // reading opens r with arrow for the time of use. A malformed file may make the
 // library panic; that is an error like any other here.
 func reading(r parquet.ReaderAtSeeker, name string, use func(*file.Reader) error) (err error) {

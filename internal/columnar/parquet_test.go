@@ -481,3 +481,36 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*float64(wrote.Rows)/b.Elapsed().Seconds(), "rows/s")
 }
+
+// Read gives back what was written, in whatever batches.
+func TestRead(t *testing.T) {
+	table := everyKind()
+	for _, rows := range []int{0, 1, 4095, 4096, 4097, 9001} {
+		b := randomBatch(table, rows, rand.New(rand.NewPCG(uint64(rows), 2)))
+		path, _ := writeFile(t, table, b)
+		var wrote, read study.Content
+		wrote.Add(b, -1)
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		n := 0
+		for got, err := range Read(t.Context(), f, "part") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for c, column := range got.Table.Columns {
+				want := table.Columns[c]
+				if column.Name != want.Name || column.Kind != want.Kind || want.Kind == study.DecimalKind && column.Scale != want.Scale || column.Nullable != want.Nullable {
+					t.Fatalf("column %d is read as %+v, want %+v", c, column, want)
+				}
+			}
+			read.Add(got, -1)
+			n += got.Rows
+		}
+		if n != rows || study.ContentRoot(read.Close()) != study.ContentRoot(wrote.Close()) {
+			t.Errorf("%d rows: %d are read, or others", rows, n)
+		}
+	}
+}

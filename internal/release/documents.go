@@ -22,9 +22,9 @@ const (
 
 // Documents makes the documents of a release: the manifest and the reports about
 // its tables and parts, SHA256SUMS last. tables are those after door 2, in
-// dictionary order; parts are theirs by table name. prev is the manifest of the
-// release before, nil for the first. The same arguments give the same bytes.
-func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][]deid.Artifact, prev *Manifest) ([]deid.Artifact, error) {
+// dictionary order; parts are theirs by table name. The same arguments give the
+// same bytes.
+func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][]deid.Artifact) ([]deid.Artifact, error) {
 	m, err := newManifest(p, s, tables, parts)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][
 		{"codelists.csv", csvOf(codelistsBatch(codelistsTable(), s))},
 		{"lineage_columns.csv", lineageColumns(s, p.Sources, tables)},
 		{"README.md", readme(m, s)},
-		{"CHANGELOG.md", changelog(m, prev, tellerOf(s))},
+		{"CHANGELOG.md", changelog(m, p, tellerOf(s))},
 	}, written...) {
 		a, err := deid.Document(d.path, d.content)
 		if err != nil {
@@ -182,67 +182,43 @@ checks the signature in ` + "`release.dsse.json`" + ` and that nothing was added
 
 // changelog compares the tables with those of the release before. Numbers of
 // rows that differ by 1 to 10 are not shown, because their difference would be.
-func changelog(m, prev *Manifest, tell teller) []byte {
+func changelog(m *Manifest, p Plan, tell teller) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Changes in %s\n\n", m.ID)
-	if prev == nil {
+	fmt.Fprintf(&b, "# Changes in %s, version %s\n\n", m.ID, m.Version)
+	if p.Before == nil {
 		b.WriteString("The first release of its series.\n")
 		return b.Bytes()
 	}
-	fmt.Fprintf(&b, "Since %s (as of %s).\n\n", prev.ID, prev.Longitude.AsOf)
+	prev := p.Before.Manifest
+	fmt.Fprintf(&b, "Since %s, version %s, as of %s: %s\n\n", prev.ID, prev.Version, prev.Longitude.AsOf, p.differs.change)
 	if prev.Longitude.Protocol.Digest != m.Longitude.Protocol.Digest {
 		fmt.Fprintf(&b, "The study document changed: protocol version %s (was %s).\n\n", m.Longitude.Protocol.Version, prev.Longitude.Protocol.Version)
 	}
 	b.WriteString("| table | rows now (was) | content |\n|---|---|---|\n")
-	before := map[string]*Resource{}
+	was := map[string]*Resource{}
 	for i := range prev.Resources {
-		before[prev.Resources[i].Name] = &prev.Resources[i]
+		was[prev.Resources[i].Name] = &prev.Resources[i]
 	}
-	var columns []string
 	for i := range m.Resources {
 		now := &m.Resources[i]
-		was := before[now.Name]
-		delete(before, now.Name)
-		if was == nil {
+		old := was[now.Name]
+		delete(was, now.Name)
+		switch {
+		case old == nil:
 			fmt.Fprintf(&b, "| `%s` | %s | new table |\n", now.Name, tell.alone(now.Rows))
-			continue
+		case old.Content == now.Content:
+			fmt.Fprintf(&b, "| `%s` | %s | the same |\n", now.Name, tell.change(now.Rows, old.Rows))
+		default:
+			fmt.Fprintf(&b, "| `%s` | %s | changed |\n", now.Name, tell.change(now.Rows, old.Rows))
 		}
-		content := "changed"
-		if now.Hash == was.Hash {
-			content = "same files"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", now.Name, tell.change(now.Rows, was.Rows), content)
-		columns = append(columns, columnChanges(now, was)...)
 	}
 	for _, r := range prev.Resources {
-		if before[r.Name] != nil {
+		if was[r.Name] != nil {
 			fmt.Fprintf(&b, "| `%s` | 0 (%s) | removed |\n", r.Name, tell.alone(r.Rows))
 		}
 	}
-	if len(columns) > 0 {
-		b.WriteString("\n## Columns\n\n" + strings.Join(columns, "\n") + "\n")
+	if len(p.differs.reasons) > 0 {
+		b.WriteString("\n## What else changed\n\n- " + strings.Join(p.differs.reasons, "\n- ") + "\n")
 	}
 	return b.Bytes()
-}
-
-func columnChanges(now, was *Resource) (changes []string) {
-	types := map[string]string{}
-	for _, f := range was.Schema.Fields {
-		types[f.Name] = f.Type
-	}
-	for _, f := range now.Schema.Fields {
-		switch before, known := types[f.Name]; {
-		case !known:
-			changes = append(changes, fmt.Sprintf("- `%s.%s` added (%s)", now.Name, f.Name, f.Type))
-		case before != f.Type:
-			changes = append(changes, fmt.Sprintf("- `%s.%s` is %s (was %s)", now.Name, f.Name, f.Type, before))
-		}
-		delete(types, f.Name)
-	}
-	for _, f := range was.Schema.Fields {
-		if _, gone := types[f.Name]; gone {
-			changes = append(changes, fmt.Sprintf("- `%s.%s` removed", now.Name, f.Name))
-		}
-	}
-	return changes
 }

@@ -19,7 +19,7 @@ import (
 )
 
 func TestManifestDescribesTheRelease(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
+	b := build(t, trial(), plan(1), people()...)
 	m := b.manifest
 	if m.Created != "2026-07-01T00:00:00Z" || m.Longitude.Claim != "limited" || m.Longitude.Protocol.Version != "3.0" {
 		t.Errorf("manifest %+v", m.Longitude)
@@ -61,18 +61,18 @@ func TestManifestDescribesTheRelease(t *testing.T) {
 // TestReadmeNamesTheProtocol says nothing of a protocol that has no name.
 func TestReadmeNamesTheProtocol(t *testing.T) {
 	named := trial()
-	if got := doc(t, build(t, named, plan(1), nil, study.Digest{}, people()...), "README.md"); !strings.Contains(got, "- Protocol AMD-P2-2024, version 3.0\n- As of ") {
+	if got := doc(t, build(t, named, plan(1), people()...), "README.md"); !strings.Contains(got, "- Protocol AMD-P2-2024, version 3.0\n- As of ") {
 		t.Error(got)
 	}
 	named.Protocol = study.Protocol{}
-	if got := doc(t, build(t, named, plan(1), nil, study.Digest{}, people()...), "README.md"); strings.Contains(got, "- Protocol") || !strings.Contains(got, "- As of ") {
+	if got := doc(t, build(t, named, plan(1), people()...), "README.md"); strings.Contains(got, "- Protocol") || !strings.Contains(got, "- As of ") {
 		t.Error(got)
 	}
 }
 
 // TestForeignKeysHold reads the parts as an analyst does.
 func TestForeignKeysHold(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
+	b := build(t, trial(), plan(1), people()...)
 	participants, visits := column(t, b, "participants", "participant_id"), column(t, b, "visits", "visit_id")
 	if !slices.IsSorted(participants) || len(slices.Compact(slices.Clone(participants))) != 25 {
 		t.Error("participants are not sorted by released id, each once")
@@ -127,7 +127,7 @@ func column(t *testing.T, b bundle, table, name string) (values []string) {
 // TestDictionaryFileAndTableAgree: the dictionary in Parquet, in CSV and in the
 // manifest describe the same columns, all of them.
 func TestDictionaryFileAndTableAgree(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
+	b := build(t, trial(), plan(1), people()...)
 	rows, err := csv.NewReader(strings.NewReader(doc(t, b, "data_dictionary.csv"))).ReadAll()
 	if err != nil {
 		t.Fatal(err)
@@ -169,16 +169,13 @@ func TestDictionaryFileAndTableAgree(t *testing.T) {
 
 func TestChangelogAgainstTheReleaseBefore(t *testing.T) {
 	s := trial()
-	first := build(t, s, plan(1), nil, study.Digest{}, people()...)
+	first := build(t, s, plan(1), people()...)
 	if !strings.Contains(doc(t, first, "CHANGELOG.md"), "first release") {
 		t.Error("the first release's changelog compares")
 	}
 	next := plan(2)
 	next.Previous = "amd_obs_01_r001"
-	_, envelope, err := ReadPrevious(first.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	next.Before = beforeIn(t, first.dir)
 	s.Forms[1].Fields = append(s.Forms[1].Fields[:3:3], study.Field{Name: "injections", Type: study.Decimal, Scale: 2, Class: study.Clinical}, study.Field{Name: "notes_seen", Type: study.Boolean, Class: study.Clinical})
 	more := append(people()[:24], someone(101), someone(102))
 	for i := range more {
@@ -188,10 +185,11 @@ func TestChangelogAgainstTheReleaseBefore(t *testing.T) {
 			}
 		}
 	}
-	second := build(t, s, next, first.manifest, envelope, more...)
+	second := build(t, s, next, more...)
 	log := doc(t, second, "CHANGELOG.md")
 	for _, want := range []string{
-		"Since amd_obs_01_r001", "| `participants` | about as before (fewer than 11 differ) | changed |", "| `visit_schedule` | <11 (as before) | same files |",
+		"Since amd_obs_01_r001", "| `participants` | about as before (fewer than 11 differ) | changed |", "| `visit_schedule` | <11 (as before) | the same |",
+		"version 2.0.0", "something is gone or means something else (major)",
 		"`visual_acuity.injections` is number (was integer)", "`visual_acuity.notes_seen` added (boolean)",
 	} {
 		if !strings.Contains(log, want) {
@@ -214,13 +212,13 @@ func TestChangelogAgainstTheReleaseBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	payload, _ := decodeBase64(e.Payload)
-	if err := json.Unmarshal(payload, &st); err != nil || st.Predicate.Previous == nil || st.Predicate.Previous.SHA256 != envelope.String() {
+	if err := json.Unmarshal(payload, &st); err != nil || st.Predicate.Previous == nil || st.Predicate.Previous.SHA256 != next.Before.Envelope.String() {
 		t.Errorf("the chain is %+v, %v", st.Predicate.Previous, err)
 	}
 }
 
 func TestReconciliation(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
+	b := build(t, trial(), plan(1), people()...)
 	var r reconciliation
 	if err := json.Unmarshal([]byte(doc(t, b, "reports/reconciliation.json")), &r); err != nil || !r.Balanced || r.Equations[2].Total != "300" || r.Equations[2].Parts[0].Count != "200" {
 		t.Errorf("%+v, %v", r, err)
@@ -269,7 +267,7 @@ func TestSmallCountsAreNotGivenAway(t *testing.T) {
 }
 
 func TestSumsAreWhatSha256sumReads(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, someone(1))
+	b := build(t, trial(), plan(1), someone(1))
 	lines := strings.Split(strings.TrimSpace(doc(t, b, sumsName)), "\n")
 	if !slices.IsSortedFunc(lines, func(a, c string) int { return strings.Compare(a[66:], c[66:]) }) || len(lines) != len(b.docs)-1+len(b.parts) {
 		t.Errorf("%d lines, sorted by path: %q", len(lines), lines)
@@ -277,7 +275,7 @@ func TestSumsAreWhatSha256sumReads(t *testing.T) {
 }
 
 func TestNoInternalNumbersLeave(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
+	b := build(t, trial(), plan(1), people()...)
 	err := filepath.WalkDir(b.dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -296,7 +294,7 @@ func TestNoInternalNumbersLeave(t *testing.T) {
 }
 
 func TestMissingPartIsAnError(t *testing.T) {
-	if _, err := Documents(plan(1), trial(), Tables(trial()), nil, nil); err == nil {
+	if _, err := Documents(plan(1), trial(), Tables(trial()), nil); err == nil {
 		t.Error("tables without parts were described")
 	}
 }

@@ -70,15 +70,14 @@ type previousEnvelope struct {
 }
 
 // Envelope states and signs that docs and parts are the release. It is written
-// last and is the only file that carries a time. prevEnvelope is the digest of
-// the envelope of the release before, zero for the first.
-func Envelope(p Plan, docs, parts []deid.Artifact, prevEnvelope study.Digest, signer ed25519.PrivateKey, keyID string, createdAt time.Time) (deid.Artifact, error) {
+// last and is the only file that carries a time.
+func Envelope(p Plan, docs, parts []deid.Artifact, signer ed25519.PrivateKey, keyID string, createdAt time.Time) (deid.Artifact, error) {
 	st := statement{
 		Type: statementType, PredicateType: predicateType,
 		Predicate: predicate{Release: p.ID, Study: p.Study, Series: p.Series, Claim: p.Claim, Created: createdAt.UTC().Format(time.RFC3339)},
 	}
-	if p.Previous != "" {
-		st.Predicate.Previous = &previousEnvelope{p.Previous, prevEnvelope.String()}
+	if p.Before != nil {
+		st.Predicate.Previous = &previousEnvelope{p.Previous, p.Before.Envelope.String()}
 	}
 	all := len(docs)+len(parts) <= maxSubjects
 	for _, a := range docs {
@@ -94,7 +93,7 @@ func Envelope(p Plan, docs, parts []deid.Artifact, prevEnvelope study.Digest, si
 			st.Subject = append(st.Subject, subject{a.Path(), subjectDigest{a.Digest().String()}})
 		}
 	}
-	if err := signable(p, st, prevEnvelope, signer); err != nil {
+	if err := signable(p, st, signer); err != nil {
 		return deid.Artifact{}, err
 	}
 	payload, err := json.Marshal(st)
@@ -113,7 +112,7 @@ func Envelope(p Plan, docs, parts []deid.Artifact, prevEnvelope study.Digest, si
 }
 
 // signable refuses to sign what verification would refuse.
-func signable(p Plan, st statement, prevEnvelope study.Digest, signer ed25519.PrivateKey) error {
+func signable(p Plan, st statement, signer ed25519.PrivateKey) error {
 	refuse := func(what string) error {
 		return &study.Error{Code: "release.envelope", Op: "signing release " + p.ID + ": " + what,
 			Hint: "nothing was published; report this with the code if the keys are in order"}
@@ -123,7 +122,7 @@ func signable(p Plan, st statement, prevEnvelope study.Digest, signer ed25519.Pr
 		return refuse("there is no signing key")
 	case st.Predicate.ManifestSHA256 == "":
 		return refuse("it has no manifest")
-	case p.Previous != "" && prevEnvelope.IsZero():
+	case p.Previous != "" && (p.Before == nil || p.Before.Envelope.IsZero()):
 		return refuse("the envelope of the release before is not known")
 	}
 	return nil

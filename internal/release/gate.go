@@ -99,16 +99,15 @@ type Risk struct {
 // may be published with the risk of a digest; "" is nobody.
 type Waived func(ctx context.Context, digest study.Digest) (string, error)
 
-// Judge shows the risk gate all participants added, and r what it chose. before are
-// the released ids of the release before, nil where there was none. An error of code
-// deid.risk says what of the study's policy does not hold and nobody has waived.
-func (b *Builder) Judge(ctx context.Context, r *deid.Recipient, before map[string]bool, waived Waived) (*Risk, error) {
+// Judge shows the risk gate all participants added, and r what it chose. An error of
+// code deid.risk says what of the study's policy does not hold and nobody has waived.
+func (b *Builder) Judge(ctx context.Context, r *deid.Recipient, waived Waived) (*Risk, error) {
 	all := b.wholePeople()
 	var isNew []bool
-	if before != nil {
+	if before := b.plan.Before; before != nil {
 		isNew = make([]bool, all.Rows)
 		for i := range isNew {
-			isNew[i] = !before[r.Participant(all.Vectors[0].Texts[i])]
+			isNew[i] = !before.Participants[r.Participant(all.Vectors[0].Texts[i])]
 		}
 	}
 	x := &Risk{study: b.study, plan: b.plan}

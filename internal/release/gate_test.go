@@ -64,7 +64,11 @@ func judge(t *testing.T, s *study.Study, before map[string]bool, waived Waived, 
 		t.Fatal(err)
 	}
 	recipient.Begin(day("2026-07-01"), study.NoDate, day("2026-06-30"))
-	b := NewBuilder(s, plan(2))
+	p := plan(2)
+	if before != nil {
+		p.Before = &Before{Participants: before}
+	}
+	b := NewBuilder(s, p)
 	for _, table := range b.Tables() {
 		if _, err := recipient.Project(table); err != nil {
 			t.Fatal(err)
@@ -83,7 +87,7 @@ func judge(t *testing.T, s *study.Study, before map[string]bool, waived Waived, 
 			held = append(held, batches[0])
 		}
 	}
-	x, err := b.Judge(t.Context(), recipient, before, waived)
+	x, err := b.Judge(t.Context(), recipient, waived)
 	return judged{x, recipient, b, held}, err
 }
 

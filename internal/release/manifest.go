@@ -21,14 +21,22 @@ import (
 // Plan is a release plan together with what building it computes.
 type Plan struct {
 	study.ReleasePlan
-	Version string            // MAJOR.MINOR.PATCH of the data; "" = not computed
-	Series  string            // release series: the domain of its codes
-	Claim   string            // computed by door 2
-	Digests map[string]string // of everything that shaped the release: study document, mappings, program
-	Sources []*study.Source   // of the study, for the lineage of columns
-	Tally   Tally
-	Deid    *deid.Report // what door 2 did
-	Risk    *Risk        // what the risk gate found
+	Before   *Before           // the release before in the series; nil = this is the first
+	Series   string            // release series: the domain of its codes
+	Claim    string            // computed by door 2
+	Digests  map[string]string // of everything that shaped the release: study document, mappings, program
+	Sources  []*study.Source   // of the study, for the lineage of columns
+	Tally    Tally
+	Identity              // what the content makes of it
+	Deid     *deid.Report // what door 2 did
+	Risk     *Risk        // what the risk gate found
+}
+
+// Before is the release before one, as it was published.
+type Before struct {
+	Manifest     *Manifest
+	Envelope     study.Digest
+	Participants map[string]bool // released ids
 }
 
 // Manifest is datapackage.json: a Frictionless Data Package (version 2) whose
@@ -55,7 +63,8 @@ type Resource struct {
 	Format    string      `json:"format"`
 	MediaType string      `json:"mediatype"`
 	Bytes     int64       `json:"bytes"`
-	Hash      string      `json:"hash"` // of the sorted lines "<sha256>  <path>\n" of its files
+	Content   string      `json:"content"` // root over its rows as values (study.Content), whatever files hold them
+	Hash      string      `json:"hash"`    // of the sorted lines "<sha256>  <path>\n" of its files
 	Rows      int64       `json:"rows"`
 	Files     []File      `json:"files"`
 	Schema    TableSchema `json:"schema"`
@@ -117,18 +126,19 @@ type Reference struct {
 
 // Extension is what a data package has no words for.
 type Extension struct {
-	Study    string            `json:"study"`
-	Release  string            `json:"release"`
-	Number   int               `json:"number"`
-	Series   string            `json:"series"`
-	AsOf     string            `json:"as_of"`
-	Cutoff   string            `json:"data_cutoff,omitempty"`
-	Protocol Protocol          `json:"protocol"`
-	Claim    string            `json:"claim"`
-	Previous string            `json:"previous,omitempty"`
-	Batches  int64             `json:"batches"`
-	Digests  map[string]string `json:"digests"`
-	Risk     *riskReport       `json:"risk,omitempty"`
+	Study        string            `json:"study"`
+	Release      string            `json:"release"`
+	Number       int               `json:"number"`
+	Series       string            `json:"series"`
+	AsOf         string            `json:"as_of"`
+	Cutoff       string            `json:"data_cutoff,omitempty"`
+	Protocol     Protocol          `json:"protocol"`
+	Claim        string            `json:"claim"`
+	Previous     string            `json:"previous,omitempty"`
+	Batches      int64             `json:"batches"`
+	Participants ParticipantSet    `json:"participants"`
+	Digests      map[string]string `json:"digests"`
+	Risk         *riskReport       `json:"risk,omitempty"`
 }
 
 // Protocol names the rulebook that judged the visits.
@@ -150,33 +160,29 @@ func ParseManifest(content []byte) (*Manifest, error) {
 	return &m, nil
 }
 
-// ReadPrevious reads from its folder what the next release refers to: the
-// manifest and the digest of the envelope.
-func ReadPrevious(dir string) (*Manifest, study.Digest, error) {
+// ReadBefore reads from its folder what the next release refers to.
+func ReadBefore(ctx context.Context, dir string) (*Before, error) {
 	manifest, err := os.ReadFile(filepath.Join(dir, manifestName))
 	envelope, errEnvelope := os.ReadFile(filepath.Join(dir, envelopeName))
 	if err != nil || errEnvelope != nil {
-		return nil, study.Digest{}, noPrevious("its manifest or envelope cannot be read")
+		return nil, noPrevious("its manifest or envelope cannot be read")
 	}
 	m, err := ParseManifest(manifest)
-	return m, sha256.Sum256(envelope), err
-}
-
-// ReadParticipants reads the released ids of the participants of a release from its
-// folder.
-func ReadParticipants(ctx context.Context, dir string, m *Manifest) (map[string]bool, error) {
-	ids := map[string]bool{}
+	if err != nil {
+		return nil, err
+	}
+	before := &Before{Manifest: m, Envelope: sha256.Sum256(envelope), Participants: map[string]bool{}}
 	for i := range m.Resources {
 		if m.Resources[i].Name != tableParticipants {
 			continue
 		}
 		for _, path := range m.Resources[i].Path {
-			if err := readIDs(ctx, dir, path, ids); err != nil {
+			if err := readIDs(ctx, dir, path, before.Participants); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return ids, nil
+	return before, nil
 }
 
 func readIDs(ctx context.Context, dir, path string, ids map[string]bool) error {
@@ -214,7 +220,7 @@ func newManifest(p Plan, s *study.Study, tables []*study.Table, parts map[string
 		Longitude: Extension{
 			Study: s.Name, Release: p.ID, Number: p.Number, Series: p.Series, AsOf: p.AsOf.String(), Cutoff: p.Cutoff.String(),
 			Protocol: Protocol{s.Protocol.ID, s.Protocol.Version, s.Digest.String()},
-			Claim:    p.Claim, Previous: p.Previous, Batches: p.Batches, Digests: digests,
+			Claim:    p.Claim, Previous: p.Previous, Batches: p.Batches, Participants: p.Participants, Digests: digests,
 		},
 	}
 	if p.Risk != nil {
@@ -224,12 +230,7 @@ func newManifest(p Plan, s *study.Study, tables []*study.Table, parts map[string
 		}
 		m.Longitude.Risk = &report
 	}
-	categories := map[string][]Category{}
-	for _, list := range codelists(s) {
-		for _, item := range list.items {
-			categories[list.name] = append(categories[list.name], Category{item.Code, item.Label})
-		}
-	}
+	categories := categoriesOf(s)
 	for _, t := range tables {
 		if len(parts[t.Name]) == 0 {
 			return nil, &study.Error{Code: "release.no_parts", Op: "describing table " + t.Name + ": it has no part",
@@ -240,19 +241,37 @@ func newManifest(p Plan, s *study.Study, tables []*study.Table, parts map[string
 	return m, nil
 }
 
+// categoriesOf are the codes of each code list of s.
+func categoriesOf(s *study.Study) map[string][]Category {
+	categories := map[string][]Category{}
+	for _, list := range codelists(s) {
+		for _, item := range list.items {
+			categories[list.name] = append(categories[list.name], Category{item.Code, item.Label})
+		}
+	}
+	return categories
+}
+
+// contentOf is how a content root is written.
+func contentOf(parts ...[]study.Branch) string {
+	return "sha256:" + study.ContentRoot(parts...).String()
+}
+
 func newResource(t *study.Table, parts []deid.Artifact, categories map[string][]Category) Resource {
 	r := Resource{
 		Name: t.Name, Type: "table", Title: t.Label, Grain: t.Grain,
 		Format: "parquet", MediaType: "application/vnd.apache.parquet",
 		Schema: TableSchema{PrimaryKey: t.Key},
 	}
+	var content [][]study.Branch
 	for _, a := range parts {
+		content = append(content, a.Content())
 		r.Path = append(r.Path, a.Path())
 		r.Files = append(r.Files, File{a.Path(), a.Size(), a.Digest().String(), a.Rows()})
 		r.Bytes += a.Size()
 		r.Rows += a.Rows()
 	}
-	r.Hash = hashOf(r.Files)
+	r.Hash, r.Content = hashOf(r.Files), contentOf(content...)
 	for _, c := range t.Columns {
 		r.Schema.Fields = append(r.Schema.Fields, Field{
 			Name: c.Name, Type: frictionlessType(c.Kind), Title: c.Label, Description: c.Description, Unit: c.Unit,

@@ -61,7 +61,7 @@ func day(text string) study.Date {
 }
 
 func plan(n int) Plan {
-	p := Plan{Version: "1.0.0", Series: "main", Digests: map[string]string{"study": "d1", "writer": columnar.Writer}}
+	p := Plan{Series: "main", Digests: map[string]string{"study": "d1", "writer": columnar.Writer}}
 	p.ReleasePlan = study.ReleasePlan{Study: "amd-obs-01", ID: fmt.Sprintf("amd_obs_01_r%03d", n), Number: n,
 		AsOf: day("2026-07-01"), Cutoff: day("2026-06-30"), Batches: 3,
 		Counts: study.Counts{Read: 20, Mapped: 15, RowsQuarantined: 5, Produced: 15, Accepted: 15}}
@@ -177,7 +177,11 @@ func built(t *testing.T, s *study.Study, p Plan, people ...person) (*Builder, ma
 	for _, batch := range batches {
 		about = append(about, batch.Table)
 	}
-	for _, batch := range append(batches, b.Static(about, "limited")...) {
+	static, err := b.Static(t.Context(), about, "limited", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, batch := range append(batches, static...) {
 		for c := range batch.Vectors {
 			v := &batch.Vectors[c]
 			if n := max(len(v.Ints), len(v.Floats), len(v.Texts)); n != batch.Rows || len(v.Valid) != n {
@@ -226,7 +230,7 @@ var (
 )
 
 // build takes people through door 2 into a folder named after the release.
-func build(t *testing.T, s *study.Study, p Plan, prev *Manifest, prevEnvelope study.Digest, people ...person) bundle {
+func build(t *testing.T, s *study.Study, p Plan, people ...person) bundle {
 	t.Helper()
 	recipient, err := deid.NewRecipient(s, p.Series, testKeys{})
 	if err != nil {
@@ -270,19 +274,26 @@ func build(t *testing.T, s *study.Study, p Plan, prev *Manifest, prevEnvelope st
 	}
 	write(b.Take())
 	p.Claim, p.Tally = recipient.Claim(), b.Tally()
-	write(b.Static(released, p.Claim))
-	if out.docs, err = Documents(p, s, released, parts, prev); err != nil {
+	static, err := b.Static(t.Context(), released, p.Claim, parts)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if out.envelope, err = Envelope(p, out.docs, out.parts, prevEnvelope, signer, "k1", signed); err != nil {
+	write(static)
+	p.Identity = b.Identity()
+	if out.docs, err = Documents(p, s, released, parts); err != nil {
+		t.Fatal(err)
+	}
+	if out.envelope, err = Envelope(p, out.docs, out.parts, signer, "k1", signed); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range append(slices.Concat(out.docs, out.parts), out.envelope) {
 		lay(t, out.dir, a)
 	}
-	if out.manifest, _, err = ReadPrevious(out.dir); err != nil {
+	before, err := ReadBefore(t.Context(), out.dir)
+	if err != nil {
 		t.Fatal(err)
 	}
+	out.manifest = before.Manifest
 	return out
 }
 

@@ -1,28 +1,33 @@
 package release
 
 import (
+	"context"
 	"slices"
 	"strings"
 
+	"longitude/deid"
 	"longitude/study"
 )
 
 // Static gives the batches of the tables that are about no participant, in the
-// order of Tables. released are the tables about participants after door 2,
-// claim is what door 2 computed. It is called after the last Add: release_info
-// counts.
-func (b *Builder) Static(released []*study.Table, claim string) []*study.Batch {
+// order of Tables. released are the tables about participants after door 2 and parts
+// theirs, claim is what door 2 computed. It is called after the last Add: release_info
+// counts, and names the version that the content gives.
+func (b *Builder) Static(ctx context.Context, released []*study.Table, claim string, parts map[string][]deid.Artifact) ([]*study.Batch, error) {
 	t := b.tables[len(b.batches):]
-	p := b.plan
-	p.Claim = claim
-	return []*study.Batch{
+	batches := []*study.Batch{
 		scheduleBatch(t[0], b.study),
 		qualityBatch(t[1], b.quality, tellerOf(b.study)),
 		codelistsBatch(t[2], b.study),
 		reasonsBatch(t[3]),
 		dictionaryBatch(t[4], append(slices.Clone(released), t...)),
-		infoBatch(t[5], b.study, p, b.tally),
 	}
+	if err := b.settle(ctx, released, parts, batches); err != nil {
+		return nil, err
+	}
+	p := b.plan
+	p.Claim = claim
+	return append(batches, infoBatch(t[5], b.study, p, b.tally)), nil
 }
 
 func scheduleBatch(t *study.Table, s *study.Study) *study.Batch {

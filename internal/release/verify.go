@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -54,10 +55,11 @@ func (r Report) Err() error {
 
 // Verify checks a release folder offline, from a policy that was pinned before:
 // signatures, then every file in both directions between statement, SHA256SUMS
-// and disk, then the manifest against the Parquet footers. It reports all it
-// finds. The error says that the folder could not be checked at all.
-func Verify(dir string, policy Policy) (Report, error) {
-	v := verifier{report: Report{SignedBy: []string{}, Findings: []Finding{}}}
+// and disk, then the manifest against the Parquet footers; deep, also against every
+// row: content roots are computed again. It reports all it finds. The error says that
+// the folder could not be checked at all.
+func Verify(ctx context.Context, dir string, policy Policy, deep bool) (Report, error) {
+	v := verifier{deep: deep, report: Report{SignedBy: []string{}, Findings: []Finding{}}}
 	keys, err := policy.keys()
 	if err != nil {
 		return v.report, err
@@ -78,8 +80,8 @@ func Verify(dir string, policy Policy) (Report, error) {
 	st := v.checkEnvelope(policy, keys)
 	v.checkSums()
 	v.checkSubjects(st)
-	v.checkManifest(dir, st)
-	return v.report, nil
+	v.checkManifest(ctx, dir, st)
+	return v.report, ctx.Err()
 }
 
 // isRelease reports whether any of the files that every release has is there.
@@ -98,6 +100,7 @@ func uncheckable() error {
 // verifier holds what is known of the folder while it is checked.
 type verifier struct {
 	root   *os.Root
+	deep   bool
 	disk   map[string]onDisk // regular files, by path
 	sums   map[string]string // SHA256SUMS
 	report Report
@@ -270,7 +273,7 @@ func (v *verifier) checkSubjects(st statement) {
 var releaseFolder = regexp.MustCompile(`_r[0-9]{3,}$`)
 
 // checkManifest compares the manifest with statement, files and footers.
-func (v *verifier) checkManifest(dir string, st statement) {
+func (v *verifier) checkManifest(ctx context.Context, dir string, st statement) {
 	content, there := v.document(manifestName)
 	if !there {
 		return
@@ -297,7 +300,7 @@ func (v *verifier) checkManifest(dir string, st statement) {
 	}
 	listed := map[string]bool{}
 	for i := range m.Resources {
-		v.checkTable(&m.Resources[i], listed)
+		v.checkTable(ctx, &m.Resources[i], listed)
 	}
 	v.report.Tables = len(m.Resources)
 	for _, path := range slices.Sorted(maps.Keys(v.disk)) {
@@ -308,9 +311,11 @@ func (v *verifier) checkManifest(dir string, st statement) {
 }
 
 // checkTable compares one table of the manifest with its files.
-func (v *verifier) checkTable(r *Resource, listed map[string]bool) {
+func (v *verifier) checkTable(ctx context.Context, r *Resource, listed map[string]bool) {
 	var rows, bytes int64
 	var paths []string
+	var content [][]study.Branch
+	sound := true // what was read is what was signed: otherwise there is a finding already
 	for _, f := range r.Files {
 		paths = append(paths, f.Path)
 		rows += f.Rows
@@ -319,14 +324,40 @@ func (v *verifier) checkTable(r *Resource, listed map[string]bool) {
 		if listed[f.Path] || !there || !strings.HasPrefix(f.Path, "data/"+r.Name+"/") || f.SHA256 != v.sums[f.Path] || f.Bytes != d.size {
 			v.find("manifest", f.Path, "the manifest describes another file than "+f.Path)
 		} else if d.sha256 == f.SHA256 { // a file that differs is a finding already; its content is not to be trusted
-			v.checkFooter(r, f)
+			if v.checkFooter(r, f); v.deep {
+				rows, err := v.contentOf(ctx, f.Path)
+				content, sound = append(content, rows), sound && err == nil
+			}
+		} else {
+			sound = false
 		}
 		listed[f.Path] = true
 	}
 	if rows != r.Rows || bytes != r.Bytes || r.Hash != hashOf(r.Files) || !slices.Equal(paths, r.Path) {
 		v.find("manifest", manifestName, "the manifest does not add up for table "+r.Name)
 	}
+	if v.deep && sound && contentOf(content...) != r.Content {
+		v.find("content", manifestName, "the rows of table "+r.Name+" are not those that the manifest describes")
+	}
 	v.report.Rows += rows
+}
+
+// contentOf reads the rows of a part.
+func (v *verifier) contentOf(ctx context.Context, path string) ([]study.Branch, error) {
+	file, err := v.root.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	var content study.Content
+	for b, err := range columnar.Read(ctx, file, path) {
+		if err != nil {
+			v.find("content", path, path+" cannot be read as a table")
+			return nil, err
+		}
+		content.Add(b, slices.IndexFunc(b.Table.Columns, func(c study.Column) bool { return c.Name == participantColumn().Name }))
+	}
+	return content.Close(), nil
 }
 
 // checkFooter compares rows and columns of the manifest with what the Parquet

@@ -40,7 +40,7 @@ func codes(r Report) []string {
 
 func verified(t *testing.T, b bundle) Report {
 	t.Helper()
-	r, err := Verify(b.dir, b.policy)
+	r, err := Verify(t.Context(), b.dir, b.policy, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func verified(t *testing.T, b bundle) Report {
 }
 
 func TestSoundRelease(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
+	b := build(t, trial(), plan(1), people()...)
 	r := verified(t, b)
 	if !r.Sound() || r.Err() != nil {
 		t.Fatalf("findings in a sound release: %+v", r.Findings)
@@ -59,8 +59,8 @@ func TestSoundRelease(t *testing.T) {
 }
 
 func TestSamePlanSameBytes(t *testing.T) {
-	a := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
-	b := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
+	a := build(t, trial(), plan(1), people()...)
+	b := build(t, trial(), plan(1), people()...)
 	for i := range a.docs {
 		if a.docs[i].Digest() != b.docs[i].Digest() {
 			t.Errorf("%s differs between two builds", a.docs[i].Path())
@@ -250,7 +250,7 @@ func mutations() []mutation {
 		{"payload type changed", func(t *testing.T, b *bundle) { b.editEnvelope(t, func(e *signedFile) { e.PayloadType = "text/plain" }) }, "verify.type"},
 		{"envelope is no JSON", func(t *testing.T, b *bundle) { b.write(t, envelopeName, []byte("-----BEGIN")) }, "verify.malformed"},
 		{"envelope of another release", func(t *testing.T, b *bundle) {
-			other := build(t, trial(), plan(2), nil, study.Digest{}, someone(99))
+			other := build(t, trial(), plan(2), someone(99))
 			lay(t, b.dir, other.envelope)
 		}, "verify.subject"},
 		{"under another release's name", func(t *testing.T, b *bundle) {
@@ -336,7 +336,7 @@ func (b *bundle) editManifest(t *testing.T, change func(*Manifest)) {
 }
 
 func TestEveryMutationIsFound(t *testing.T) {
-	sound := build(t, trial(), plan(1), nil, study.Digest{}, people()...)
+	sound := build(t, trial(), plan(1), people()...)
 	for _, m := range mutations() {
 		t.Run(m.name, func(t *testing.T) {
 			b := sound
@@ -363,7 +363,7 @@ func TestEveryMutationIsFound(t *testing.T) {
 // TestEveryByteOfTheEnvelope flips bytes all over the envelope: none is idle
 // except white space and the hint of the key.
 func TestEveryByteOfTheEnvelope(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, someone(1))
+	b := build(t, trial(), plan(1), someone(1))
 	sound := b.read(t, envelopeName)
 	hint := bytes.Index(sound, []byte(`"keyid": "k1"`))
 	for i := 0; i < len(sound); i += 7 {
@@ -373,7 +373,7 @@ func TestEveryByteOfTheEnvelope(t *testing.T) {
 		flipped := bytes.Clone(sound)
 		flipped[i] ^= 2
 		b.write(t, envelopeName, flipped)
-		r, err := Verify(b.dir, b.policy)
+		r, err := Verify(t.Context(), b.dir, b.policy, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -384,7 +384,7 @@ func TestEveryByteOfTheEnvelope(t *testing.T) {
 }
 
 func TestPolicies(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, someone(1))
+	b := build(t, trial(), plan(1), someone(1))
 	other := NewPolicy("k2", stranger.Public().(ed25519.PublicKey)).Keys[0]
 	two := Policy{Keys: []PolicyKey{b.policy.Keys[0], other}, Threshold: 2}
 	for _, c := range []struct {
@@ -396,14 +396,14 @@ func TestPolicies(t *testing.T) {
 		{"two of two", two, false},
 		{"only the other", Policy{[]PolicyKey{other}, 1}, false},
 	} {
-		r, err := Verify(b.dir, c.policy)
+		r, err := Verify(t.Context(), b.dir, c.policy, true)
 		if err != nil || r.Sound() != c.sound {
 			t.Errorf("%s: sound %v, %v", c.name, r.Sound(), err)
 		}
 	}
 	// The same signature twice is one signature.
 	b.editEnvelope(t, func(e *signedFile) { e.Signatures = append(e.Signatures, signature{"k2", e.Signatures[0].Sig}) })
-	if r, _ := Verify(b.dir, two); r.Sound() {
+	if r, _ := Verify(t.Context(), b.dir, two, true); r.Sound() {
 		t.Error("one signature passed for two")
 	}
 	for name, bad := range map[string]Policy{
@@ -414,7 +414,7 @@ func TestPolicies(t *testing.T) {
 		"short key":      {[]PolicyKey{{"k", "AAAA"}}, 1},
 	} {
 		var e *study.Error
-		if _, err := Verify(b.dir, bad); !errors.As(err, &e) || e.Code != "verify.policy" {
+		if _, err := Verify(t.Context(), b.dir, bad, true); !errors.As(err, &e) || e.Code != "verify.policy" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -438,7 +438,7 @@ func TestPolicies(t *testing.T) {
 
 func TestCannotCheck(t *testing.T) {
 	var e *study.Error
-	_, err := Verify(filepath.Join(t.TempDir(), "nowhere"), NewPolicy("k1", signer.Public().(ed25519.PublicKey)))
+	_, err := Verify(t.Context(), filepath.Join(t.TempDir(), "nowhere"), NewPolicy("k1", signer.Public().(ed25519.PublicKey)), true)
 	if !errors.As(err, &e) || e.Exit != study.ExitEnvironment {
 		t.Errorf("a missing folder answers %v", err)
 	}
@@ -446,7 +446,7 @@ func TestCannotCheck(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(other, "README.md"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Verify(other, NewPolicy("k1", signer.Public().(ed25519.PublicKey)))
+	_, err = Verify(t.Context(), other, NewPolicy("k1", signer.Public().(ed25519.PublicKey)), true)
 	if !errors.As(err, &e) || e.Code != "verify.no_release" {
 		t.Errorf("a folder that is no release answers %v", err)
 	}
@@ -455,11 +455,11 @@ func TestCannotCheck(t *testing.T) {
 // TestLargeRelease: beyond the limit the statement names manifest and sums only,
 // stays small, and still every file hangs on it.
 func TestLargeRelease(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, someone(1))
+	b := build(t, trial(), plan(1), someone(1))
 	parts := slices.Repeat(b.parts, maxSubjects)
 	p := plan(1)
 	p.Claim = b.manifest.Longitude.Claim
-	envelope, err := Envelope(p, b.docs, parts, study.Digest{}, signer, "k1", signed)
+	envelope, err := Envelope(p, b.docs, parts, signer, "k1", signed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -486,18 +486,18 @@ func TestPreAuth(t *testing.T) {
 }
 
 func TestEnvelopeRefusesWhatCouldNotBeVerified(t *testing.T) {
-	b := build(t, trial(), plan(1), nil, study.Digest{}, someone(1))
+	b := build(t, trial(), plan(1), someone(1))
 	chained := plan(2)
 	chained.Previous = "amd_obs_01_r001"
 	for name, try := range map[string]func() (deid.Artifact, error){
 		"no key": func() (deid.Artifact, error) {
-			return Envelope(plan(1), b.docs, b.parts, study.Digest{}, nil, "k1", signed)
+			return Envelope(plan(1), b.docs, b.parts, nil, "k1", signed)
 		},
 		"no manifest": func() (deid.Artifact, error) {
-			return Envelope(plan(1), nil, b.parts, study.Digest{}, signer, "k1", signed)
+			return Envelope(plan(1), nil, b.parts, signer, "k1", signed)
 		},
 		"unknown release before": func() (deid.Artifact, error) {
-			return Envelope(chained, b.docs, b.parts, study.Digest{}, signer, "k1", signed)
+			return Envelope(chained, b.docs, b.parts, signer, "k1", signed)
 		},
 	} {
 		var e *study.Error
@@ -516,9 +516,24 @@ func FuzzEnvelope(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, envelopeName), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := Verify(dir, NewPolicy("k1", signer.Public().(ed25519.PublicKey)))
+		r, err := Verify(t.Context(), dir, NewPolicy("k1", signer.Public().(ed25519.PublicKey)), true)
 		if err != nil || r.Sound() || len(r.SignedBy) > 0 {
 			t.Fatal(fmt.Sprint("an empty folder was found sound: ", err))
 		}
 	})
+}
+
+// What the signer of a release says of its rows is compared with the rows, too.
+func TestDeepVerify(t *testing.T) {
+	b := build(t, trial(), plan(1), people()...)
+	b.editManifest(t, func(m *Manifest) { m.Resources[1].Content = m.Resources[0].Content })
+	b.resign(t, signer, func(*statement) {})
+	shallow, err := Verify(t.Context(), b.dir, b.policy, false)
+	if err != nil || !shallow.Sound() {
+		t.Fatalf("without rows: %v, %+v", err, shallow.Findings)
+	}
+	deep, err := Verify(t.Context(), b.dir, b.policy, true)
+	if err != nil || !slices.Equal(codes(deep), []string{"verify.content"}) {
+		t.Errorf("with rows: %v, %q", err, codes(deep))
+	}
 }
