@@ -25,22 +25,6 @@ type Format interface {
 	Check(spec study.FormatSpec) map[string]string
 }
 
-// Describer is the optional ability of a Format to turn what a source says of its
-// own shape into documents to start from.
-type Describer interface {
-	// Describe proposes the documents of the study named. The error is a
-	// *study.Error without any of the metadata's text.
-	Describe(ctx context.Context, name string, metadata []study.Metadata) (*Description, error)
-}
-
-// Description is a study and a source as metadata propose them: valid documents,
-// which a person completes with what metadata cannot say.
-type Description struct {
-	Study  []byte   // YAML
-	Source []byte   // YAML: format and map; without connection, which whoever asked knows
-	Notes  []string // what the documents leave to a person
-}
-
 // Rows is a batch of decoded rows of one table. Every cell is UTF-8; Decode has
 // translated the source's encoding.
 type Rows struct {
@@ -53,6 +37,7 @@ type Rows struct {
 	Cells   [][]byte // row-major, len(Columns) a row; nil = absent; others may stand behind one in its memory, so none is appended to
 	Lines   []int64  // per row: line where it starts, from 1; the row's number in formats without lines
 	Raw     [][]byte // per row: its bytes as landed, without the line end
+	InPart  []bool   // per row: a nil cell is one of which the row says nothing, and an empty one that says there is nothing; nil = of formats whose rows tell all
 	Broken  []Broken // rows among these that could not be split, in order; their cells are nil
 }
 

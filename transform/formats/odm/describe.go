@@ -1,47 +1,44 @@
 package odm
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"longitude/study"
+	"longitude/transform"
 )
 
-// Description is what the metadata of a file say, as documents to start from: they
-// are valid, and a person completes what metadata cannot say.
-type Description struct {
-	Study, Source []byte   // YAML
-	Notes         []string // what the documents leave to a person
-}
-
-// Describe turns the metadata of an ODM file into documents of that study. It reads
-// neither clinical nor administrative data.
-func (Format) Describe(ctx context.Context, name string, r io.Reader) (*Description, error) {
-	top, err := readTree(ctx, r)
+// Describe turns the metadata of an ODM file into documents of that study: the first
+// of those given, which is one file. It reads neither clinical nor administrative data.
+func (Format) Describe(ctx context.Context, name string, metadata []study.Metadata) (*transform.Description, error) {
+	if len(metadata) == 0 {
+		return nil, &study.Error{Code: "odm.no_metadata", Op: "describing a study of which nothing was sent",
+			Hint: "export the project with its definitions"}
+	}
+	top, err := readTree(ctx, bytes.NewReader(metadata[0].Bytes))
 	if err != nil {
 		return nil, err
 	}
-	about, metadata, err := metadataOf(top)
+	about, definitions, err := metadataOf(top)
 	if err != nil {
 		return nil, err
 	}
-	m := &model{about: about, metadata: metadata, items: metadata.byOID("ItemDef"), groups: metadata.byOID("ItemGroupDef"),
-		lists: metadata.byOID("CodeList"), units: about.below("BasicDefinitions").byOID("MeasurementUnit")}
-	m.title = cmp.Or(printable(about.below("GlobalVariables", "StudyName").said()), printable(about.at("StudyName")), name)
+	m := &model{about: about, metadata: definitions, items: definitions.byOID("ItemDef"), groups: definitions.byOID("ItemGroupDef"),
+		lists: definitions.byOID("CodeList"), units: about.below("BasicDefinitions").byOID("MeasurementUnit")}
+	m.title = cmp.Or(transform.Printable(about.below("GlobalVariables", "StudyName").said()), transform.Printable(about.at("StudyName")), name)
 	if m.findForms(); len(m.forms) == 0 {
 		return nil, &study.Error{Code: "odm.no_forms", Op: "describing a study whose metadata define no form with items",
 			Hint: "a study needs forms: export the project with its form and item definitions"}
 	}
 	m.findVisits()
 	m.findTimes()
-	return &Description{Study: m.study(name), Source: m.source(name), Notes: m.notes}, nil
+	return m.proposal(name).Documents(), nil
 }
 
 // model is a study as its metadata define it.
@@ -103,7 +100,7 @@ func (m *model) findForms() {
 			m.byGroup = m.byGroup || g != def && g.at("Repeating") == yes
 		}
 	}
-	taken, added := names{}, map[string]int{}
+	taken, added := transform.Names{}, map[string]int{}
 	for _, def := range defs {
 		groups := m.groupsIn(def, nil)
 		whole := formModel{oid: def.at("OID"), of: []string{def.at("OID")}, label: label(def)}
@@ -111,7 +108,7 @@ func (m *model) findForms() {
 			whole.occurrence = "@FormRepeatKey"
 		}
 		if !m.byGroup {
-			m.addForm(whole, taken.give(def), groups)
+			m.addForm(whole, give(taken, def), groups)
 			continue
 		}
 		for _, g := range groups {
@@ -122,12 +119,12 @@ func (m *model) findForms() {
 			}
 			if g != def && g.at("Repeating") == yes {
 				if part.occurrence != "" {
-					m.note("form %s repeats, and its group %s too: the group's number tells records apart", printable(whole.oid), printable(g.at("OID")))
+					m.note("form %s repeats, and its group %s too: the group's number tells records apart", transform.Printable(whole.oid), transform.Printable(g.at("OID")))
 				}
 				part.occurrence = "@ItemGroupRepeatKey"
 			}
 			part.oid, part.label = g.at("OID"), label(g)
-			if m.addForm(part, taken.give(g), []*node{g}) {
+			if m.addForm(part, give(taken, g), []*node{g}) {
 				added[part.oid] = len(m.forms) - 1
 			}
 		}
@@ -165,7 +162,7 @@ func (m *model) addForm(f formModel, name string, groups []*node) (added bool) {
 			count[ref.at("ItemOID")]++
 		}
 	}
-	taken := names{}
+	taken := transform.Names{}
 	for _, g := range groups {
 		for _, ref := range g.all("ItemRef") {
 			oid := ref.at("ItemOID")
@@ -179,7 +176,7 @@ func (m *model) addForm(f formModel, name string, groups []*node) (added bool) {
 				escape := strings.NewReplacer("~", "~0", "/", "~1")
 				column = "/" + escape.Replace(g.at("OID")) + "/" + escape.Replace(oid)
 			}
-			f.fields = append(f.fields, fieldModel{item: item, name: taken.give(item), column: column, required: ref.at("Mandatory") == yes})
+			f.fields = append(f.fields, fieldModel{item: item, name: give(taken, item), column: column, required: ref.at("Mandatory") == yes})
 		}
 	}
 	if f.name = name; len(f.fields) == 0 {
@@ -202,9 +199,9 @@ func (m *model) findVisits() {
 	}
 	last := func(n *node) int { return cmp.Or(order[n.at("OID")], math.MaxInt) } // of what the protocol does not name
 	slices.SortStableFunc(defs, func(a, b *node) int { return cmp.Compare(last(a), last(b)) })
-	taken := names{}
+	taken := transform.Names{}
 	for _, def := range defs {
-		v := visitModel{def: def, name: taken.give(def), required: map[string]bool{}, optional: def.at("Type") == "Unscheduled"}
+		v := visitModel{def: def, name: give(taken, def), required: map[string]bool{}, optional: def.at("Type") == "Unscheduled"}
 		for _, ref := range append(def.all("FormRef"), def.all("ItemGroupRef")...) {
 			oid := cmp.Or(ref.at("FormOID"), ref.at("ItemGroupOID"))
 			v.forms = append(v.forms, oid)
@@ -216,41 +213,14 @@ func (m *model) findVisits() {
 
 func label(n *node) string {
 	for _, of := range []string{"Question", "Description"} {
-		if text := printable(n.below(of).said()); text != "" {
+		if text := transform.Printable(n.below(of).said()); text != "" {
 			return text
 		}
 	}
-	return printable(n.at("Name"))
+	return transform.Printable(n.at("Name"))
 }
 
-// names gives names that are not taken.
-type names map[string]bool
-
-const maxName = 40
-
-var (
-	notInName  = regexp.MustCompile(`[^a-z0-9]+`)
-	longEnough = regexp.MustCompile(`[a-z].*[a-z0-9]`)
-)
-
 // give is a name for a definition: of its Name, else of its OID.
-func (t names) give(n *node) string {
-	name := ""
-	for _, text := range []string{n.at("UniqueEventName"), n.at("Name"), n.at("OID")} {
-		name = strings.Trim(notInName.ReplaceAllString(strings.ToLower(text), "_"), "_")
-		if name = strings.TrimLeft(name, "0123456789_"); longEnough.MatchString(name) {
-			break
-		}
-		name = ""
-	}
-	name = cmp.Or(name, "unnamed")
-	name = name[:min(len(name), maxName)]
-	for i := 2; t[name]; i++ {
-		suffix := "_" + strconv.Itoa(i)
-		if next := name[:min(len(name), maxName-len(suffix))] + suffix; !t[next] {
-			name = next
-		}
-	}
-	t[name] = true
-	return name
+func give(t transform.Names, n *node) string {
+	return t.Give(n.at("UniqueEventName"), n.at("Name"), n.at("OID"))
 }

@@ -1,14 +1,12 @@
 package odm
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -43,10 +41,13 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// metadataIn is a file as a source hands it on.
+func metadataIn(text []byte) []study.Metadata { return []study.Metadata{{Name: "odm", Bytes: text}} }
+
 // described describes metadata and has what comes out validated, as it stands.
-func described(t *testing.T, text []byte) *Description {
+func described(t *testing.T, text []byte) *transform.Description {
 	t.Helper()
-	d, err := Format{}.Describe(t.Context(), "demo", bytes.NewReader(text))
+	d, err := Format{}.Describe(t.Context(), "demo", metadataIn(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +56,10 @@ func described(t *testing.T, text []byte) *Description {
 }
 
 // loaded is the mapping of described documents, which have no mistake.
-func loaded(t *testing.T, d *Description) (*transform.Mapper, study.FormatSpec) {
+func loaded(t *testing.T, d *transform.Description) (*transform.Mapper, study.FormatSpec) {
 	t.Helper()
 	dir := t.TempDir()
-	for file, doc := range map[string][]byte{"study.yaml": d.Study, "source.yaml": d.Source} {
+	for file, doc := range map[string][]byte{"study.yaml": d.Study, "source.yaml": append(d.Source, "connector: {type: folder, path: \"odm/*.xml\"}\n"...)} {
 		if err := os.WriteFile(filepath.Join(dir, file), doc, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +95,7 @@ func TestDescribedIsMapped(t *testing.T) {
 }
 
 // mapped counts the records of an object, and what is refused of it.
-func mapped(t *testing.T, d *Description, text string) (records, rejected int) {
+func mapped(t *testing.T, d *transform.Description, text string) (records, rejected int) {
 	t.Helper()
 	m, spec := loaded(t, d)
 	spec.Columns = m.Columns()
@@ -126,7 +127,7 @@ func TestPublishedDescribed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = Format{}.Describe(t.Context(), "demo", strings.NewReader(string(text)))
+			_, err = Format{}.Describe(t.Context(), "demo", metadataIn(text))
 			var e *study.Error
 			if errors.As(err, &e) && strings.HasPrefix(e.Code, "odm.no_") {
 				refused[e.Code]++
@@ -178,22 +179,10 @@ func FuzzDescribe(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, err := (Format{}).Describe(t.Context(), "demo", bytes.NewReader(text)); err == nil {
+		if _, err := (Format{}).Describe(t.Context(), "demo", metadataIn(text)); err == nil {
 			described(t, text)
 		}
 	})
-}
-
-func TestNames(t *testing.T) {
-	taken := names{}
-	var got []string
-	for _, name := range []string{"Vital Signs", "vital signs", "6-Minute Walk", strings.Repeat("x", 60), strings.Repeat("x", 60), "血圧"} {
-		got = append(got, taken.give(&node{attributes: map[string]string{"Name": name, "OID": "F.BP"}}))
-	}
-	want := []string{"vital_signs", "vital_signs_2", "minute_walk", strings.Repeat("x", 40), strings.Repeat("x", 38) + "_2", "f_bp"}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q; want %q", got, want)
-	}
 }
 
 func TestDays(t *testing.T) {
@@ -219,13 +208,13 @@ func TestDescribeErrors(t *testing.T) {
 		`<?xml version="1.0" encoding="x"?>` + "<a/>": "odm.encoding",
 	} {
 		var e *study.Error
-		if _, err := (Format{}).Describe(t.Context(), "demo", strings.NewReader(text)); !errors.As(err, &e) || e.Code != code {
+		if _, err := (Format{}).Describe(t.Context(), "demo", metadataIn([]byte(text))); !errors.As(err, &e) || e.Code != code {
 			t.Errorf("%v; want %s", err, code)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (Format{}).Describe(ctx, "demo", strings.NewReader(head13+defined+`</ODM>`)); !study.IsTemporary(err) {
+	if _, err := (Format{}).Describe(ctx, "demo", metadataIn([]byte(head13+defined+`</ODM>`))); !study.IsTemporary(err) {
 		t.Errorf("%v; want a temporary error", err)
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"longitude/study"
+	"longitude/transform"
 )
 
 // typeOf is the type of a field for an item.
@@ -69,11 +72,8 @@ func decimal(item *node) string {
 	return fmt.Sprintf("decimal(%d,%d)", length, digits)
 }
 
-// choice is a code of a code list and what it says.
-type choice struct{ code, label string }
-
 // choices are the codes of an item's list; none of one that is kept elsewhere.
-func (m *model) choices(item *node) (found []choice) {
+func (m *model) choices(item *node) (found []study.ChoiceItem) {
 	list := m.lists[item.below("CodeListRef").at("CodeListOID")]
 	if list == nil {
 		return nil
@@ -81,11 +81,11 @@ func (m *model) choices(item *node) (found []choice) {
 	seen := map[string]bool{}
 	for _, kid := range list.kids {
 		code := kid.at("CodedValue")
-		if kid.name != "CodeListItem" && kid.name != "EnumeratedItem" || code == "" || seen[code] || printable(code) != code {
+		if kid.name != "CodeListItem" && kid.name != "EnumeratedItem" || code == "" || seen[code] || transform.Printable(code) != code {
 			continue
 		}
 		seen[code] = true
-		found = append(found, choice{code, cmp.Or(printable(kid.below("Decode").said()), code)})
+		found = append(found, study.ChoiceItem{Code: code, Label: cmp.Or(transform.Printable(kid.below("Decode").said()), code)})
 	}
 	return found
 }
@@ -105,7 +105,7 @@ func limits(item *node, kind string) string {
 		}
 		if side := key[:1]; ends[side] == "" && isEnd(value, kind) {
 			ends[side] = value
-			written = append(written, key+": "+quoted(value))
+			written = append(written, key+": "+transform.QuoteYAML(value))
 		}
 	}
 	if low, high := ends["g"], ends["l"]; low != "" && high != "" && !ascending(low, high, kind) {
@@ -144,31 +144,12 @@ func (m *model) unit(item *node) string {
 	if def == nil {
 		return ""
 	}
-	return printable(cmp.Or(def.below("Symbol").said(), def.at("Name")))
+	return transform.Printable(cmp.Or(def.below("Symbol").said(), def.at("Name")))
 }
-
-// Words of names and questions by which fields are proposed as identifying. A person
-// reviews every class: these are proposals.
-var (
-	identifying = regexp.MustCompile(`(?i)\b(name|surname|initials|e-?mail|phone|telephone|fax|address|street|city|postcode|zip|ssn|mrn|nhs|passport|birth|dob|identifier|record id|subject id|study id|patient id|usubjid|subjid)\b`)
-	quasi       = regexp.MustCompile(`(?i)\b(sex|gender|race|ethnic\w*|age|country\w*|occupation|education|marital)\b`)
-)
 
 // class proposes the privacy class of a field.
 func class(item *node, kind string) string {
-	words := strings.NewReplacer("_", " ", ".", " ").Replace(item.at("OID") + " " + item.at("Name") + " " + label(item))
-	direct := item.at("Identifier") == "y" || item.at("TextValidationType") == "email" || item.at("TextValidationType") == "phone" || identifying.MatchString(words)
-	switch {
-	case kind == "file":
-		return "attachment"
-	case direct:
-		return "direct_identifier"
-	case kind == "text":
-		return "free_text"
-	case quasi.MatchString(words) && kind != "date" && kind != "datetime":
-		return "quasi"
-	case kind == "date" || kind == "datetime":
-		return "date"
-	}
-	return "clinical"
+	validation := item.at("TextValidationType")
+	return transform.ProposeClass(kind, item.at("Identifier") == "y" || validation == "email" || validation == "phone",
+		item.at("OID"), item.at("Name"), label(item))
 }
