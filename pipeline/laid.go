@@ -16,11 +16,7 @@ type Layout interface {
 // Laid answers the rows of one participant as the release of the snapshot has
 // them, before door 2, and how the participant was judged for it.
 func Laid(ctx context.Context, s Snapshot, rules *transform.Rules, l Layout, participant int64, asOf study.Date) ([]*study.Batch, study.Judgement, error) {
-	histories, err := s.Histories(ctx, []int64{participant})
-	if err != nil {
-		return nil, study.Judgement{}, err
-	}
-	records, err := s.Records(ctx, []int64{participant})
+	histories, records, err := s.Read(ctx, []int64{participant})
 	if err != nil {
 		return nil, study.Judgement{}, err
 	}

@@ -224,11 +224,7 @@ func (w *partWriter) judge(ctx context.Context, s Snapshot, people []person) err
 	for i := range people {
 		ids[i] = people[i].id
 	}
-	histories, err := s.Histories(ctx, ids)
-	if err != nil {
-		return err
-	}
-	records, err := s.Records(ctx, ids)
+	histories, records, err := s.Read(ctx, ids)
 	if err != nil {
 		return err
 	}

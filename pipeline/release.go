@@ -33,8 +33,8 @@ type Snapshot interface {
 	// FirstDay is the earliest day of a visit that is known to the day, NoDate if there is none.
 	FirstDay(ctx context.Context) (study.Date, error)
 	Participants(ctx context.Context) ([]study.Participant, error)
-	Histories(ctx context.Context, participants []int64) ([]study.History, error)
-	Records(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error)
+	// Read answers what is stored about participants and their current records, in the order asked.
+	Read(ctx context.Context, participants []int64) ([]study.History, [][]study.CurrentRecord, error)
 	Close(ctx context.Context)
 }
 

@@ -1,11 +1,8 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
-	"maps"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,270 +20,240 @@ type querier interface {
 // order in memory.
 const byKey = `SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '32MB'`
 
-// asked is the condition on the participants in $1. The planner must not see how
-// many they are, or it reads the whole key in order rather than look each up.
-const asked = `participant_id = ANY (ARRAY (SELECT unnest($1::bigint[])))`
+// asked are the participants that are read about, with a condition that finds
+// their rows by key, in no order, and its arguments after the batch.
+type asked struct {
+	condition string // on participant_id; $1 is the batch
+	args      []any
+	place     func(id int64) int32 // in the order asked; -1 = of somebody else
+}
+
+// sparse is how many numbers a range may hold for each that is asked for.
+const sparse = 2
+
+// ask asks for the range of the participants where most of it is theirs, as when an
+// object is read through; else for each. There the planner must not see how many
+// they are, or it reads the whole key rather than look each up.
+func ask(ids []int64) asked {
+	if len(ids) == 0 {
+		return asked{condition: "false", place: func(int64) int32 { return -1 }}
+	}
+	low, high := ids[0], ids[0]
+	for _, id := range ids {
+		low, high = min(low, id), max(high, id)
+	}
+	if high-low < sparse*int64(len(ids)) {
+		place := make([]int32, high-low+1)
+		for i := range place {
+			place[i] = -1
+		}
+		for i, id := range ids {
+			place[id-low] = int32(i)
+		}
+		return asked{"participant_id BETWEEN $2 AND $3", []any{low, high}, func(id int64) int32 { return place[id-low] }}
+	}
+	place := make(map[int64]int32, len(ids))
+	for i, id := range ids {
+		place[id] = int32(i)
+	}
+	return asked{"participant_id = ANY (ARRAY (SELECT unnest($2::bigint[])))", []any{ids}, func(id int64) int32 {
+		if i, ok := place[id]; ok {
+			return i
+		}
+		return -1
+	}}
+}
 
 // histories reads what is stored about the participants, in the order asked.
-// Every query is one range scan of a primary key per participant; origins and
+// Every query is a scan of a primary key or a part of it; origins, precedence and
 // decisions, which are few, are read once.
 func (p *past) histories(ctx context.Context, participants []int64) ([]study.History, error) {
+	out, _, err := p.read(ctx, participants, false)
+	return out, err
+}
+
+// read reads histories and, when whole, the current records, in the order asked.
+func (p *past) read(ctx context.Context, participants []int64, whole bool) ([]study.History, [][]study.CurrentRecord, error) {
 	out := make([]study.History, len(participants))
-	at := make(map[int64]int, len(participants))
 	if err := p.tell(ctx); err != nil {
-		return nil, fault("read what was decided", err)
+		return nil, nil, fault("read what was decided", err)
 	}
 	for i, id := range participants {
 		out[i].Participant = study.Participant{ID: id, Consented: study.NoDate, Withdrawn: study.NoDate, StatusOn: study.NoDate}
 		out[i].Locks, out[i].Explained = p.locksOn(id), p.explained[id]
-		at[id] = i
 	}
-	r := historyReader{past: p, ids: participants, at: at, out: out}
-	for _, read := range []func(context.Context) error{r.participants, r.versions, r.precedence, r.visits, r.deviations, r.holds} {
+	r := historyReader{past: p, asked: ask(participants), out: out}
+	for _, read := range []func(context.Context) error{r.participants, r.visits, r.deviations, r.holds} {
 		if err := read(ctx); err != nil {
-			return nil, fault("read what is stored of the participants", err)
+			return nil, nil, fault("read what is stored of the participants", err)
 		}
 	}
-	return out, nil
+	records, err := r.versions(ctx, whole)
+	return out, records, fault("read what is stored of the participants", err)
 }
 
 type historyReader struct {
 	*past
-	ids []int64
-	at  map[int64]int
+	asked
 	out []study.History
 }
 
+// each hands over the rows about the participants that a query finds among the
+// batches in question. The query begins with participant_id.
+func (r *historyReader) each(ctx context.Context, columns, table string, read func(of int32, c *cells)) error {
+	sql := "SELECT participant_id, " + columns + " FROM " + table + " WHERE " + r.condition + " AND batch_id <= $1"
+	return eachRow(ctx, r.q, sql, append([]any{r.upTo}, r.args...), func(c *cells) {
+		if of := r.place(c.int64()); of >= 0 {
+			read(of, c)
+		}
+	})
+}
+
+// dated is a version of something, with the batch it came with.
+type dated[T any] struct {
+	batch int64
+	is    T
+}
+
+// latest hands over, by participant and in order, the newest version of each thing.
+func latest[T any](g *grouped[dated[T]], participants int, order func(a, b *T) int, do func(of int, is *T)) {
+	g.each(participants, func(a, b dated[T]) int {
+		return cmp.Or(order(&a.is, &b.is), cmp.Compare(a.batch, b.batch))
+	}, func(of int, rows []dated[T]) {
+		for i := range rows {
+			if i+1 == len(rows) || order(&rows[i].is, &rows[i+1].is) != 0 {
+				do(of, &rows[i].is)
+			}
+		}
+	})
+}
+
 func (r *historyReader) participants(ctx context.Context) error {
-	rows, err := r.q.Query(ctx, `
-		SELECT DISTINCT ON (p.participant_id) p.participant_id, p.code, coalesce(v.site, ''), coalesce(v.enrolled, false), v.consented, v.withdrawn,
-		       coalesce(v.status, ''), v.status_on, coalesce(v.facts, ''), coalesce(v.told, '')
-		FROM research.participant p
-		LEFT JOIN research.participant_version v ON v.participant_id = p.participant_id AND v.batch_id <= $2
-		WHERE p.`+asked+` AND p.batch_id <= $2
-		ORDER BY p.participant_id, v.batch_id DESC`, r.ids, r.upTo)
-	if err != nil {
+	if err := r.each(ctx, "code", "research.participant", func(of int32, c *cells) {
+		r.out[of].Participant.Code = c.text()
+	}); err != nil {
 		return err
 	}
-	var p study.Participant
-	var consented, withdrawn, since dbDate
-	_, err = pgx.ForEachRow(rows, []any{&p.ID, &p.Code, &p.Site, &p.Enrolled, &consented, &withdrawn, &p.Status, &since, &p.Facts, &p.Told}, func() error {
-		p.Consented, p.Withdrawn, p.StatusOn = consented.date, withdrawn.date, since.date
-		r.out[r.at[p.ID]].Participant = p
-		return nil
+	var all grouped[dated[study.Participant]]
+	if err := r.each(ctx, "batch_id, site, enrolled, consented, withdrawn, status, status_on, facts, told", "research.participant_version", func(of int32, c *cells) {
+		batch, known := c.int64(), &r.out[of].Participant
+		all.add(of, dated[study.Participant]{batch, study.Participant{ID: known.ID, Code: known.Code, Site: c.word(), Enrolled: c.bool(),
+			Consented: c.date(), Withdrawn: c.date(), Status: study.ParticipantStatus(c.word()), StatusOn: c.date(), Facts: c.text(), Told: c.text()}})
+	}); err != nil {
+		return err
+	}
+	latest(&all, len(r.out), func(*study.Participant, *study.Participant) int { return 0 }, func(of int, p *study.Participant) {
+		if p.Code != "" { // known as of the batch
+			r.out[of].Participant = *p
+		}
 	})
-	return err
-}
-
-func (r *historyReader) versions(ctx context.Context) error {
-	rows, err := r.q.Query(ctx, `
-		SELECT participant_id, form_id, visit_no, occurrence, version, op::text, content_hash, modified, batch_id, ordinal, entered
-		FROM research.record_version WHERE `+asked+` AND batch_id <= $2
-		ORDER BY participant_id, form_id, visit_no, occurrence, version`, r.ids, r.upTo)
-	if err != nil {
-		return err
-	}
-	var id int64
-	var form int16
-	var op string
-	var ordinal int32
-	var modified *time.Time
-	var entered dbDate
-	var v study.VersionRef
-	_, err = pgx.ForEachRow(rows, []any{&id, &form, &v.Key.VisitNo, &v.Key.Occurrence, &v.Version, &op, &v.Hash,
-		&modified, &v.BatchID, &ordinal, &entered}, func() error {
-		index, ok := r.reg.formOf[form]
-		if !ok {
-			return nil // the form left the study
-		}
-		v.Key.Form, v.Removed, v.Late = index, op == "d", op == "h"
-		v.Modified, v.Ordinal, v.Entered = orZero(modified), int64(ordinal), entered.date
-		v.Landed = r.landed(v.BatchID)
-		h := &r.out[r.at[id]]
-		h.Versions = append(h.Versions, v)
-		return nil
-	})
-	return err
-}
-
-// precedence reads that of the sources that recorded the versions.
-func (r *historyReader) precedence(ctx context.Context) error {
-	batches := map[int64]bool{}
-	for i := range r.out {
-		for k := range r.out[i].Versions {
-			batches[r.out[i].Versions[k].BatchID] = true
-		}
-	}
-	rows, err := r.q.Query(ctx, `SELECT batch_id, precedence FROM research.batch WHERE precedence <> 0 AND batch_id = ANY($1)`, slices.Collect(maps.Keys(batches)))
-	if err != nil {
-		return err
-	}
-	of := map[int64]int32{}
-	var batch int64
-	var precedence int32
-	if _, err = pgx.ForEachRow(rows, []any{&batch, &precedence}, func() error {
-		of[batch] = precedence
-		return nil
-	}); err != nil || len(of) == 0 {
-		return err
-	}
-	for i := range r.out {
-		for k := range r.out[i].Versions {
-			r.out[i].Versions[k].Precedence = of[r.out[i].Versions[k].BatchID]
-		}
-	}
 	return nil
 }
 
 func (r *historyReader) visits(ctx context.Context) error {
-	rows, err := r.q.Query(ctx, `
-		SELECT DISTINCT ON (participant_id, visit_no) participant_id, visit_no, visit_key, visit_type, actual, planned, declared,
-		       reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld, coalesce(protocol, ''), told
-		FROM research.visit_version WHERE `+asked+` AND batch_id <= $2
-		ORDER BY participant_id, visit_no, batch_id DESC`, r.ids, r.upTo)
-	if err != nil {
+	var all grouped[dated[study.Visit]]
+	if err := r.each(ctx, `batch_id, visit_no, visit_key, visit_type, actual, planned, declared, reason, modified, status, timing, due, window_start, window_end,
+		from_target, outside_window, withheld, protocol, told`, "research.visit_version", func(of int32, c *cells) {
+		all.add(of, dated[study.Visit]{c.int64(), r.visit(c)})
+	}); err != nil {
 		return err
 	}
-	var id int64
-	var typ, actual, planned, declared, timing, told *string
-	var modified *time.Time
-	var due, start, end dbDate
-	var target, outside *int32
-	var protocol string
-	var v study.Visit
-	_, err = pgx.ForEachRow(rows, []any{&id, &v.No, &v.Key, &typ, &actual, &planned, &declared, &v.Reason, &modified,
-		&v.Status, &timing, &due, &start, &end, &target, &outside, &v.Withheld, &protocol, &told}, func() error {
-		v.Type = -1
-		if typ != nil {
-			if index, ok := r.reg.visitOf[*typ]; ok {
-				v.Type = index
-			}
-		}
-		v.Actual, v.Planned, v.Declared = partial(actual), partial(planned), partial(declared)
-		v.Modified, v.Timing = orZero(modified), study.Timing(orEmpty(timing))
-		v.Told = study.ParseVisitTold(orEmpty(told))
-		if told == nil && !v.Modified.IsZero() { // stored before it was kept
-			t := study.Told{At: v.Modified.UnixMicro(), Dated: true}
-			v.Told = study.VisitTold{Actual: t, Planned: t, Declared: t}
-		}
-		v.Due, v.WindowStart, v.WindowEnd = due.date, start.date, end.date
-		v.HasDistance, v.FromTarget, v.OutsideWindow = target != nil, 0, 0
-		if target != nil && outside != nil {
-			v.FromTarget, v.OutsideWindow = int(*target), int(*outside)
-		}
-		v.Protocol = r.reg.protocolIndex(protocol)
-		h := &r.out[r.at[id]]
-		h.Visits = append(h.Visits, v)
-		return nil
+	latest(&all, len(r.out), func(a, b *study.Visit) int { return cmp.Compare(a.No, b.No) }, func(of int, v *study.Visit) {
+		r.out[of].Visits = append(r.out[of].Visits, *v)
 	})
-	return err
+	return nil
+}
+
+func (r *historyReader) visit(c *cells) study.Visit {
+	v := study.Visit{No: c.int32(), Key: c.word(), Type: -1}
+	if index, ok := r.reg.visitOf[c.word()]; ok {
+		v.Type = index
+	}
+	v.Actual, v.Planned, v.Declared, v.Reason, v.Modified = c.partial(), c.partial(), c.partial(), c.bool(), c.time()
+	v.Status, v.Timing = study.VisitStatus(c.word()), study.Timing(c.word())
+	v.Due, v.WindowStart, v.WindowEnd = c.date(), c.date(), c.date()
+	target, judged := c.distance()
+	outside, placed := c.distance()
+	if v.HasDistance = judged; judged && placed {
+		v.FromTarget, v.OutsideWindow = target, outside
+	}
+	v.Withheld, v.Protocol = c.bool(), r.reg.protocolIndex(c.word())
+	if told := c.next(); told != nil {
+		v.Told = study.ParseVisitTold(string(told))
+	} else if !v.Modified.IsZero() { // stored before it was kept
+		t := study.Told{At: v.Modified.UnixMicro(), Dated: true}
+		v.Told = study.VisitTold{Actual: t, Planned: t, Declared: t}
+	}
+	return v
 }
 
 func (r *historyReader) deviations(ctx context.Context) error {
-	rows, err := r.q.Query(ctx, `
-		SELECT DISTINCT ON (participant_id, visit_no, code, detail) participant_id, visit_no, code, detail, kind, state, evidence
-		FROM research.deviation_version WHERE `+asked+` AND batch_id <= $2
-		ORDER BY participant_id, visit_no, code, detail, batch_id DESC`, r.ids, r.upTo)
-	if err != nil {
+	var all grouped[dated[study.Deviation]]
+	if err := r.each(ctx, "batch_id, visit_no, code, detail, kind, state, evidence", "research.deviation_version", func(of int32, c *cells) {
+		all.add(of, dated[study.Deviation]{c.int64(), study.Deviation{DeviationKey: study.DeviationKey{VisitNo: c.int32(), Code: c.word(), Detail: c.word()},
+			Kind: study.DeviationKind(c.word()), State: study.DeviationState(c.word()), Evidence: c.text()}})
+	}); err != nil {
 		return err
 	}
-	var id int64
-	var d study.Deviation
-	_, err = pgx.ForEachRow(rows, []any{&id, &d.VisitNo, &d.Code, &d.Detail, &d.Kind, &d.State, &d.Evidence}, func() error {
-		h := &r.out[r.at[id]]
-		h.Deviations = append(h.Deviations, d)
-		return nil
-	})
-	return err
+	latest(&all, len(r.out), func(a, b *study.Deviation) int {
+		return cmp.Or(cmp.Compare(a.VisitNo, b.VisitNo), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Detail, b.Detail))
+	}, func(of int, d *study.Deviation) { r.out[of].Deviations = append(r.out[of].Deviations, *d) })
+	return nil
 }
 
 func (r *historyReader) holds(ctx context.Context) error {
-	rows, err := r.q.Query(ctx, `
-		SELECT DISTINCT ON (participant_id, form_id, visit_no, occurrence) participant_id, form_id, visit_no, occurrence, code
-		FROM research.hold_version WHERE `+asked+` AND batch_id <= $2
-		ORDER BY participant_id, form_id, visit_no, occurrence, batch_id DESC`, r.ids, r.upTo)
-	if err != nil {
+	var all grouped[dated[study.Hold]]
+	if err := r.each(ctx, "batch_id, form_id, visit_no, occurrence, code", "research.hold_version", func(of int32, c *cells) {
+		batch := c.int64()
+		if index, ok := r.reg.formOf[c.int16()]; ok { // else the form left the study
+			all.add(of, dated[study.Hold]{batch, study.Hold{Key: study.RecordKey{Form: index, VisitNo: c.int32(), Occurrence: c.word()}, Code: c.word()}})
+		}
+	}); err != nil {
 		return err
 	}
-	var id int64
-	var form int16
-	var hold study.Hold
-	_, err = pgx.ForEachRow(rows, []any{&id, &form, &hold.Key.VisitNo, &hold.Key.Occurrence, &hold.Code}, func() error {
-		index, ok := r.reg.formOf[form]
-		if !ok || hold.Code == "" {
-			return nil // left the study, or waits no more
+	latest(&all, len(r.out), func(a, b *study.Hold) int { return compareKeys(&a.Key, &b.Key) }, func(of int, h *study.Hold) {
+		if h.Code != "" { // else it waits no more
+			r.out[of].Holds = append(r.out[of].Holds, *h)
 		}
-		hold.Key.Form = index
-		h := &r.out[r.at[id]]
-		h.Holds = append(h.Holds, hold)
-		return nil
 	})
-	return err
+	return nil
 }
 
-// currents reads the current records of participants, grouped in the order
-// asked and by key within a participant, with answers in today's field order.
-func currents(ctx context.Context, q querier, reg *registered, participants []int64, upTo int64) ([][]study.CurrentRecord, error) {
-	at := make(map[int64]int, len(participants))
-	for i, id := range participants {
-		at[id] = i
-	}
-	rows, err := q.Query(ctx, `
-		SELECT DISTINCT ON (participant_id, form_id, visit_no, occurrence)
-		       participant_id, form_id, visit_no, occurrence, shape_id, op::text, answers, missing, findings
-		FROM research.record_version
-		WHERE `+asked+` AND batch_id <= $2 AND op <> 'h'
-		ORDER BY participant_id, form_id, visit_no, occurrence, version DESC`, participants, upTo)
-	if err != nil {
-		return nil, fault("read the records", err)
-	}
-	out := make([][]study.CurrentRecord, len(participants))
-	var id int64
-	var form int16
-	var shape int32
-	var op string
-	var missing, findings *string
-	var c study.CurrentRecord
-	_, err = pgx.ForEachRow(rows, []any{&id, &form, &c.Key.VisitNo, &c.Key.Occurrence, &shape, &op, &c.Answers, &missing, &findings}, func() error {
-		index, ok := reg.formOf[form]
-		if !ok || op == "d" {
-			return nil
-		}
-		c.Key.Form, c.Missing, c.Findings = index, orEmpty(missing), orEmpty(findings)
-		if shape != reg.shapes[index] {
-			order, known := reg.orders[shape]
-			if !known {
-				return &study.Error{Code: "database.study_changed", Op: "study " + reg.study.Name + " has been registered with other fields since this process began",
-					Hint: "start the process again", Exit: study.ExitEnvironment}
-			}
-			c.Answers, c.Missing = reorder(c.Answers, c.Missing, order)
-		}
-		out[at[id]] = append(out[at[id]], c)
-		return nil
-	})
-	return out, fault("read the records", err)
+func compareKeys(a, b *study.RecordKey) int {
+	return cmp.Or(cmp.Compare(a.Form, b.Form), cmp.Compare(a.VisitNo, b.VisitNo), cmp.Compare(a.Occurrence, b.Occurrence))
 }
 
-// reorder rewrites answers packed in an older shape into today's field order.
-func reorder(answers, missing string, order []int) (string, string) {
-	old := strings.Split(answers, string(study.FieldSeparator))
-	values, reasons := make([]string, len(order)), []string{}
-	for field, position := range order {
-		values[field] = study.MissingMark
-		if position >= 0 && position < len(old) {
-			values[field] = old[position]
-		}
+// versions reads the versions of records and, when whole, what the current ones say.
+func (r *historyReader) versions(ctx context.Context, whole bool) ([][]study.CurrentRecord, error) {
+	columns := "form_id, visit_no, occurrence, version, op, content_hash, modified, batch_id, ordinal, entered"
+	if whole {
+		columns += ", " + saidColumns
 	}
-	for _, pair := range strings.Split(missing, ",") {
-		position, reason, ok := strings.Cut(pair, "=")
+	var all grouped[study.VersionRef]
+	var said saidReader
+	if err := r.each(ctx, columns, "research.record_version", func(of int32, c *cells) {
+		index, ok := r.reg.formOf[c.int16()]
 		if !ok {
-			continue
+			return // the form left the study
 		}
-		for field, p := range order {
-			if itoa(p) == position {
-				reasons = append(reasons, itoa(field)+"="+reason)
-			}
+		v := study.VersionRef{Key: study.RecordKey{Form: index, VisitNo: c.int32(), Occurrence: c.word()}, Version: c.int32()}
+		op := c.next()[0]
+		v.Removed, v.Late = op == 'd', op == 'h'
+		copy(v.Hash[:], c.next())
+		v.Modified, v.BatchID, v.Ordinal, v.Entered = c.time(), c.int64(), int64(c.int32()), c.date()
+		v.Landed, v.Precedence = r.landed(v.BatchID), r.precedence[v.BatchID]
+		all.add(of, v)
+		if whole {
+			said.add(of, &v, c)
 		}
+	}); err != nil {
+		return nil, err
 	}
-	return strings.Join(values, string(study.FieldSeparator)), strings.Join(reasons, ",")
+	all.each(len(r.out), func(a, b study.VersionRef) int {
+		return cmp.Or(compareKeys(&a.Key, &b.Key), cmp.Compare(a.Version, b.Version))
+	}, func(of int, versions []study.VersionRef) { r.out[of].Versions = versions })
+	if !whole {
+		return nil, nil
+	}
+	return said.currents(r.reg, len(r.out))
 }

@@ -17,16 +17,17 @@ type past struct {
 	reg  *registered
 	upTo int64
 
-	told      bool                          // what follows has been read
-	origins   map[int64]int64               // of batches that read an object again: the batch that first did
-	locks     map[int64][]study.Lock        // by participant; 0 = those of the study
-	explained map[int64][]study.Explanation // by participant
-	linked    map[int64]int64               // participants that are another one, by number
-	withdrawn map[int64]bool                // from releases
-	erased    map[int64]bool
+	told       bool                          // what follows has been read
+	origins    map[int64]int64               // of batches that read an object again: the batch that first did
+	precedence map[int64]int32               // of the sources that recorded batches, where it is not 0
+	locks      map[int64][]study.Lock        // by participant; 0 = those of the study
+	explained  map[int64][]study.Explanation // by participant
+	linked     map[int64]int64               // participants that are another one, by number
+	withdrawn  map[int64]bool                // from releases
+	erased     map[int64]bool
 }
 
-// tell reads origins and decisions, once.
+// tell reads origins, precedence and decisions, once.
 func (p *past) tell(ctx context.Context) error {
 	if p.told {
 		return nil
@@ -43,6 +44,9 @@ func (p *past) tell(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := p.preferred(ctx); err != nil {
+		return err
+	}
 	if err := p.decisions(ctx); err != nil {
 		return err
 	}
@@ -51,6 +55,22 @@ func (p *past) tell(ctx context.Context) error {
 	}
 	p.told = true
 	return nil
+}
+
+// preferred reads which batches sources recorded that take precedence.
+func (p *past) preferred(ctx context.Context) error {
+	p.precedence = map[int64]int32{}
+	rows, err := p.q.Query(ctx, `SELECT batch_id, precedence FROM research.batch WHERE study_id = $1 AND batch_id <= $2 AND precedence <> 0`, p.reg.id, p.upTo)
+	if err != nil {
+		return err
+	}
+	var batch int64
+	var precedence int32
+	_, err = pgx.ForEachRow(rows, []any{&batch, &precedence}, func() error {
+		p.precedence[batch] = precedence
+		return nil
+	})
+	return err
 }
 
 // persons reads who is whom and who has withdrawn.

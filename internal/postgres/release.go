@@ -225,9 +225,10 @@ func (s *Snapshot) Histories(ctx context.Context, participants []int64) ([]study
 	return s.past.histories(ctx, participants)
 }
 
-// Records answers the current records of each participant, in the order asked.
-func (s *Snapshot) Records(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error) {
-	return currents(ctx, s.tx, s.reg, participants, s.upTo)
+// Read answers what is stored about the participants and their current records, in
+// the order asked.
+func (s *Snapshot) Read(ctx context.Context, participants []int64) ([]study.History, [][]study.CurrentRecord, error) {
+	return s.past.read(ctx, participants, true)
 }
 
 // Published records that a sink made a release visible, and seals the event that

@@ -116,7 +116,7 @@ func TestASnapshotIsWhatWasPlanned(t *testing.T) {
 	if err != nil || h[0].Participant.Site != "before" || len(h[0].Versions) != 1 || len(h[0].Holds) != 0 {
 		t.Errorf("history %+v, %v", h, err)
 	}
-	records, err := snap.Records(t.Context(), []int64{id})
+	_, records, err := snap.Read(t.Context(), []int64{id})
 	if err != nil || len(records[0]) != 1 || records[0][0].Answers != "before" {
 		t.Errorf("records %+v, %v", records, err)
 	}

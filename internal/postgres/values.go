@@ -35,9 +35,4 @@ func orEmpty(s *string) string {
 	return *s
 }
 
-func partial(s *string) study.PartialDate {
-	p, _ := study.ParsePartialDate(orEmpty(s)) // we wrote it; NULL is no date
-	return p
-}
-
 func itoa(n int) string { return strconv.Itoa(n) }
