@@ -86,24 +86,29 @@ func unpacking(err error) error {
 	return err
 }
 
-// capped refuses more than an answer may have.
+// capped refuses more than an answer may have. Its error stays: looking ahead
+// takes it away from the reader in front.
 type capped struct {
 	from io.Reader
 	raw  *paced
 	n    int64
 	most int64
+	err  error
 }
 
-func (c *capped) Read(p []byte) (int, error) {
-	n, err := c.from.Read(p)
+func (c *capped) Read(p []byte) (n int, err error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	n, c.err = c.from.Read(p)
 	c.n += int64(n)
 	switch {
-	case c.most > 0 && c.n > c.most:
-		return n, errTooLarge
+	case c.n > c.most:
+		c.err = errTooLarge
 	case c.n > harmless && c.n > maxRatio*c.raw.n:
-		return n, errBomb
+		c.err = errBomb
 	}
-	return n, err
+	return n, c.err
 }
 
 // paced counts what comes, and gives up on a server that keeps a connection busy

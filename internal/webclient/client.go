@@ -116,7 +116,7 @@ func New(l Limits, rt Runtime) *Client {
 		rt.Sleep = sleep
 	}
 	if rt.Random == nil {
-		rt.Random = rand.Int64N //nolint:gosec // spreads load, guards nothing
+		rt.Random = rand.Int64N
 	}
 	if rt.Log == nil {
 		rt.Log = slog.New(slog.DiscardHandler)

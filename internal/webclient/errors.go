@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"longitude/study"
@@ -123,14 +124,13 @@ func explain(ctx context.Context, err error) error {
 	var operation *net.OpError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
 	var timeout net.Error
 	switch {
 	case errors.As(err, &ours):
 		return ours
 	case errors.As(err, &certificate), errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)):
 		return errCertificate
-	case errors.As(err, &record), errors.As(err, &alert):
+	case errors.As(err, &record), strings.Contains(err.Error(), "tls: "): // of most there is no type
 		return errTLS
 	case errors.As(err, &dns):
 		return errUnresolved
