@@ -2,11 +2,8 @@ package objectstore
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"hash"
-	"hash/crc32"
 	"io"
 	"net/http"
 	"os"
@@ -16,7 +13,6 @@ import (
 	"cloud.google.com/go/storage"
 	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/api/googleapi"
-	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
 
 	"longitude/study"
@@ -30,6 +26,7 @@ type GCS struct {
 	bucket *storage.BucketHandle
 	prefix string // "" or ends in "/"
 	spool  string // folder of the bytes of uploads that have no key yet
+	chunk  int64  // how much of an upload is held in memory, to be able to send it again
 }
 
 var _ Store = (*GCS)(nil)
@@ -63,7 +60,7 @@ func OpenGCS(ctx context.Context, location, spool string, options ...option.Clie
 	if err != nil { // its text may tell of credentials
 		return nil, gcsError("objectstore.credentials", "reach Cloud Storage: no usable credentials", "run where a service account is attached, or set GOOGLE_APPLICATION_CREDENTIALS", false)
 	}
-	return &GCS{client: client, bucket: client.Bucket(bucket), prefix: prefix, spool: spool}, nil
+	return &GCS{client: client, bucket: client.Bucket(bucket), prefix: prefix, spool: spool, chunk: Chunk}, nil
 }
 
 // Close ends the connections.
@@ -106,27 +103,6 @@ func (g *GCS) attrs(ctx context.Context, key string) (*storage.ObjectAttrs, erro
 	return attrs, gcsFailed(ctx, "look at an object", err)
 }
 
-// List answers the keys that begin with prefix, ascending.
-func (g *GCS) List(ctx context.Context, prefix string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	query := &storage.Query{Prefix: g.prefix + prefix}
-	if err := query.SetAttrSelection([]string{"Name"}); err != nil {
-		return nil, gcsFailed(ctx, "list objects", err)
-	}
-	var out []string
-	for objects := g.bucket.Objects(ctx, query); ; {
-		attrs, err := objects.Next()
-		if errors.Is(err, iterator.Done) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, gcsFailed(ctx, "list objects", err)
-		}
-		out = append(out, strings.TrimPrefix(attrs.Name, g.prefix))
-	}
-}
-
 // Sweep has nothing to clear: what waits for an upload has no name, and goes with
 // its writer.
 func (g *GCS) Sweep(context.Context) error { return nil }
@@ -142,8 +118,6 @@ type gcsUpload struct {
 	sum   hash.Hash32
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 func (g *GCS) Create(ctx context.Context) (Upload, error) {
 	file, err := os.CreateTemp(g.spool, ".upload-*")
 	if err != nil {
@@ -153,7 +127,7 @@ func (g *GCS) Create(ctx context.Context) (Upload, error) {
 		_ = file.Close()
 		return nil, failed("begin an object", err)
 	}
-	return &gcsUpload{ctx: ctx, store: g, file: file, sum: crc32.New(castagnoli)}, nil
+	return &gcsUpload{ctx: ctx, store: g, file: file, sum: CRC32C()}, nil
 }
 
 func (u *gcsUpload) Write(p []byte) (int, error) {
@@ -165,55 +139,16 @@ func (u *gcsUpload) Write(p []byte) (int, error) {
 
 func (u *gcsUpload) Abort() { _ = u.file.Close() }
 
-// uploadMark names the attempt that made an object, in its metadata.
-const uploadMark = "longitude-upload"
-
 // Commit uploads the bytes on the condition that there is no such object.
 func (u *gcsUpload) Commit(key string) error {
 	defer u.Abort()
-	return u.upload(key, storage.Conditions{DoesNotExist: true})
+	return u.store.upload(u.ctx, key, storage.Conditions{DoesNotExist: true}, u.content())
 }
 
-// upload uploads the bytes on a condition. When it is not known whether that worked
-// (the answer was lost, or an earlier try of the client was the one that did) the
-// object is looked at: ErrExists when it is another's.
-func (u *gcsUpload) upload(key string, only storage.Conditions) error {
-	o, err := u.store.object(key)
-	if err != nil {
-		return err
-	}
-	mark := make([]byte, 16)
-	_, _ = rand.Read(mark) // never fails
-	ctx, cancel := context.WithTimeout(u.ctx, patience+time.Duration(u.size/slowest)*time.Second)
-	defer cancel()
-	sent := u.send(ctx, o.If(only), hex.EncodeToString(mark))
-	if sent == nil {
-		return nil
-	}
-	looking, done := context.WithTimeout(context.WithoutCancel(u.ctx), patience)
-	defer done()
-	attrs, err := u.store.attrs(looking, key)
-	switch {
-	case errors.Is(err, ErrNotFound), err == nil && attrs.Generation == only.GenerationMatch:
-		return gcsFailed(ctx, "store an object", sent)
-	case err != nil:
-		return err
-	case attrs.Metadata[uploadMark] != hex.EncodeToString(mark):
-		return ErrExists
-	case attrs.Size != u.size || attrs.CRC32C != u.sum.Sum32():
-		return gcsError("objectstore.garbled", "store an object: other bytes were stored than were sent", "look for a proxy between here and storage.googleapis.com; have an administrator of the bucket remove the object", false)
-	}
-	return nil
-}
-
-func (u *gcsUpload) send(ctx context.Context, o *storage.ObjectHandle, mark string) error {
-	w := o.NewWriter(ctx)
-	w.ContentType, w.Metadata = "application/octet-stream", map[string]string{uploadMark: mark}
-	w.CRC32C, w.SendCRC32C = u.sum.Sum32(), true
-	w.ChunkRetryDeadline = 5 * time.Minute
-	w.ChunkSize = int(min(u.size+1, 16<<20)) // the client buffers a chunk, to be able to send it again
-	_, err := io.Copy(w, io.NewSectionReader(u.file, 0, u.size))
-	return errors.Join(err, w.Close())
+func (u *gcsUpload) content() Content {
+	return Content{Size: u.size, CRC32C: u.sum.Sum32(), Type: "application/octet-stream", Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(io.NewSectionReader(u.file, 0, u.size)), nil
+	}}
 }
 
 // gcsFailed gives an error of Cloud Storage its code; its own text is left out.
@@ -238,9 +173,7 @@ func gcsFailed(ctx context.Context, op string, err error) error {
 		return gcsError("objectstore.bucket", op+": there is no such bucket", "create it, or correct the location", false)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return gcsError("objectstore.permission", op+": Cloud Storage refused", "give this service account roles/storage.objectCreator and roles/storage.objectViewer on the bucket; an erasure also needs storage.objects.delete, and no retention that forbids it", false)
-	case status == http.StatusPreconditionFailed:
-		return ErrExists
-	case status == http.StatusBadRequest:
+	case status == http.StatusBadRequest, status == http.StatusPreconditionFailed:
 		return gcsError("objectstore.refused", op+": Cloud Storage refused the request, as for a wrong checksum", "try again; if it stays so, look for a proxy between here and storage.googleapis.com", false)
 	}
 	return gcsError("objectstore.unavailable", op+": Cloud Storage did not answer", "try again; nothing half-written is kept", true)

@@ -48,7 +48,7 @@ func (u *gcsUpload) Replace(key string, _ int64) error {
 	if err != nil {
 		return err
 	}
-	err = u.upload(key, storage.Conditions{GenerationMatch: before.Generation})
+	err = u.store.upload(u.ctx, key, storage.Conditions{GenerationMatch: before.Generation}, u.content())
 	if errors.Is(err, ErrExists) {
 		return gcsError("objectstore.replaced", "replace an object: another process did meanwhile", "run it again", true)
 	}

@@ -12,15 +12,14 @@ type Config struct {
 	Root string // folder of all studies' releases; made when it is not there
 }
 
-// Spec is the sink's entry in the list: releases go to data_dir/releases.
+// Spec is the sink's entry in the list: releases go to data_dir/releases. It has no
+// keys of its own.
 func Spec() sinks.Spec {
-	return sinks.Spec{
-		Type: "local",
-		Doc:  "a folder on this machine",
-		Open: func(rt sinks.Runtime) (sinks.Sink, error) {
+	return sinks.Define("local", "a folder on this machine",
+		func(struct{}) []sinks.Finding { return nil },
+		func(_ struct{}, rt sinks.Runtime) (sinks.Sink, error) {
 			return New(Config{Root: filepath.Join(rt.DataDir, "releases")})
-		},
-	}
+		})
 }
 
 // New makes a sink. It touches nothing yet.

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 
@@ -18,11 +17,7 @@ import (
 	"longitude/study"
 )
 
-const (
-	staging  = ".staging"
-	current  = "current"
-	envelope = "release.dsse.json"
-)
+const staging = ".staging"
 
 // Sink publishes into a folder. It implements sinks.Sink and may be used from
 // several goroutines; one release of a study is published at a time.
@@ -57,25 +52,23 @@ func (s *Sink) Location(r sinks.Release) string {
 
 func (s *Sink) folder(r sinks.Release) string { return filepath.Join(s.root, r.Study, r.ID) }
 
-var name = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
-
 // Begin opens an empty staging folder for the release and clears what a crashed
 // attempt left there. While another attempt is alive it answers a temporary
 // error. For a published release it sees that current is right.
 func (s *Sink) Begin(_ context.Context, r sinks.Release) (sinks.Publication, error) {
-	if !name.MatchString(r.Study) || !name.MatchString(r.ID) || r.ID == current {
-		return nil, &study.Error{Code: "sink.name", Op: "publishing a release: its name or its study's is no folder name", Exit: study.ExitUsage,
-			Hint: "names are lower-case letters, digits, '-' and '_'"}
+	if err := r.Valid(); err != nil {
+		return nil, err
 	}
 	if _, err := os.Lstat(s.folder(r)); err == nil {
-		if _, err := os.Stat(filepath.Join(s.folder(r), envelope)); err != nil {
+		signed, err := os.ReadFile(filepath.Join(s.folder(r), sinks.Envelope))
+		if err != nil {
 			return nil, &study.Error{Code: "sink.occupied", Op: "publishing " + r.ID + ": its folder exists but is no release", Exit: study.ExitBlocked,
 				Hint: "move the folder away; Longitude makes it whole or not at all"}
 		}
 		if err := s.point(r); err != nil {
 			return nil, err
 		}
-		return nil, sinks.ErrPublished
+		return nil, &sinks.Published{Envelope: sha256.Sum256(signed)}
 	}
 	stage := filepath.Join(s.root, r.Study, staging)
 	if err := os.MkdirAll(stage, 0o755); err != nil {
@@ -100,11 +93,11 @@ func (s *Sink) Begin(_ context.Context, r sinks.Release) (sinks.Publication, err
 // link is replaced by a rename: there is always one.
 func (s *Sink) point(r sinks.Release) error {
 	dir := filepath.Join(s.root, r.Study)
-	link := filepath.Join(dir, current)
-	if at, err := os.Readlink(link); err == nil && !before(at, r.ID) {
+	link := filepath.Join(dir, sinks.Current)
+	if at, err := os.Readlink(link); err == nil && !sinks.Before(at, r.ID) {
 		return nil
 	}
-	tmp := filepath.Join(dir, "."+current+"-"+r.ID)
+	tmp := filepath.Join(dir, "."+sinks.Current+"-"+r.ID)
 	err := os.Remove(tmp)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		if err = os.Symlink(r.ID, tmp); err == nil {
@@ -114,15 +107,6 @@ func (s *Sink) point(r sinks.Release) error {
 		}
 	}
 	return sinkError("pointing current at "+r.ID, err)
-}
-
-// before orders release ids of one study: their number grows, and with it, after
-// r999, their length.
-func before(a, b string) bool {
-	if len(a) != len(b) {
-		return len(a) < len(b)
-	}
-	return a < b
 }
 
 // publication is one attempt. It is for one goroutine.
@@ -167,7 +151,7 @@ func (p *publication) Put(ctx context.Context, a deid.Artifact) error {
 		}
 		return nil
 	}
-	if p.done || !filepath.IsLocal(a.Path()) || a.Path() == envelope {
+	if p.done || !filepath.IsLocal(a.Path()) || a.Path() == sinks.Envelope {
 		return p.refuse("sink.path", a.Path()+" cannot be put")
 	}
 	return p.write(a)
@@ -219,7 +203,7 @@ func (p *publication) Commit(ctx context.Context, signed deid.Artifact) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if signed.Path() != envelope || p.held == nil {
+	if signed.Path() != sinks.Envelope || p.held == nil {
 		return p.refuse("sink.path", "it is committed without its envelope or after it was given up")
 	}
 	doing := "publishing " + p.release.ID
@@ -227,7 +211,7 @@ func (p *publication) Commit(ctx context.Context, signed deid.Artifact) error {
 		return sinkError(doing, err)
 	}
 	study.Reached(study.PointBeforeEnvelope)
-	if _, there := p.put[envelope]; !there {
+	if _, there := p.put[sinks.Envelope]; !there {
 		if err := p.write(signed); err != nil {
 			return err
 		}

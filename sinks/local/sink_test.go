@@ -71,7 +71,7 @@ func publish(t *testing.T, s *Sink, id string) {
 
 func currentOf(t *testing.T, s *Sink) string {
 	t.Helper()
-	at, err := os.Readlink(filepath.Join(s.root, "amd", current))
+	at, err := os.Readlink(filepath.Join(s.root, "amd", sinks.Current))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestCurrent(t *testing.T) {
 			t.Errorf("after %s current is %s, want %s", step.publish, at, step.current)
 		}
 	}
-	if err := os.Remove(filepath.Join(s.root, "amd", current)); err != nil {
+	if err := os.Remove(filepath.Join(s.root, "amd", sinks.Current)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Begin(t.Context(), sinks.Release{Study: "amd", ID: "amd_r1000"}); !errors.Is(err, sinks.ErrPublished) {
