@@ -149,6 +149,7 @@ type Runtime struct {
 	Sleep  func(context.Context, time.Duration) error
 	Log    *slog.Logger
 	Dir    string // folder of the config file: relative paths start here
+	Inbox  Inbox  // of a Receiver; nil where nothing can be received
 }
 
 // Spec is one entry of the list of connectors: typed inside, erased here once.

@@ -4,6 +4,8 @@ package study
 // `crash` kills the process at the point named by LONGITUDE_CRASH; in any other
 // build Reached is empty and is compiled away.
 const (
+	PointReceived       = "receive.committed"       // requests durable in the inbox, nobody answered
+	PointAnswered       = "receive.answered"        // a sender was told that its request is durable, nothing landed
 	PointLanded         = "ingest.landed"           // object durable in landing, no transaction yet
 	PointMidCopy        = "ingest.mid_copy"         // inside the transaction, some chunks copied
 	PointBeforeCommit   = "ingest.before_commit"    // everything written, COMMIT not sent
@@ -23,6 +25,7 @@ const (
 
 // Points lists every named point, in order.
 var Points = []string{
+	PointReceived, PointAnswered,
 	PointLanded, PointMidCopy, PointBeforeCommit, PointAfterCommit, PointBeforeAck, PointSettled,
 	PointMidSeal, PointBeforeSeal, PointSealed,
 	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointBeforeEnvelope, PointAfterEnvelope, PointBeforeDelivery,

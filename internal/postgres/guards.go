@@ -16,7 +16,7 @@ var guarded = func() []string {
 		"research": "document key_check shape batch participant participant_identity participant_version record_version visit_version deviation_version " +
 			"hold_version quarantine quarantine_sighting release release_publication release_series release_series_revocation decision source_shape drift_event applied",
 		"vault": "identity sealed_value quarantined_row object_name decision_note crosswalk uid erased request_reason",
-		"audit": "event seal node checkpoint payload person_version signature review review_item review_closed vault_request vault_step",
+		"audit": "event received seal node checkpoint payload person_version signature review review_item review_closed vault_request vault_step",
 	} {
 		for table := range strings.FieldsSeq(tables) {
 			out = append(out, schema+"."+table+".append_only")

@@ -110,7 +110,7 @@ var appendOnly = []string{
 	"vault.identity", "vault.sealed_value", "vault.quarantined_row", "vault.object_name", "vault.decision_note", "vault.uid", "vault.erased", "vault.request_reason",
 	"research.release_series", "research.release_series_revocation", "vault.crosswalk",
 	"audit.person_version", "audit.signature", "audit.review", "audit.review_item", "audit.review_closed",
-	"audit.vault_request", "audit.vault_step", "audit.event", "audit.seal", "audit.node", "audit.checkpoint", "audit.payload"}
+	"audit.vault_request", "audit.vault_step", "audit.received", "audit.event", "audit.seal", "audit.node", "audit.checkpoint", "audit.payload"}
 
 func refused(err error) bool {
 	var pg *pgconn.PgError

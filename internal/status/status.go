@@ -152,6 +152,13 @@ type Outbox struct {
 	Refused int64         // events that are never taken
 }
 
+// Inbox is what a source was sent and has not landed.
+type Inbox struct {
+	Source  string
+	Waiting int64   // requests
+	Oldest  float64 // seconds that the oldest of them waits
+}
+
 // StudySummary is a study at a glance, on an as-of date.
 type StudySummary struct {
 	Study        string          `json:"study"`
