@@ -1,31 +1,30 @@
 package pipeline
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/binary"
-	"io"
 	"time"
 
 	"longitude/study"
 )
 
-// recordWriter and recordReader are the private format of spilled runs: each
-// record is its length and its fields in declaration order. It lives for one
-// object in one process and has no version.
-type recordWriter struct {
-	w   *bufio.Writer
-	buf []byte
-}
+// recordWriter and recordReader are the private format in which records wait to be
+// sorted: what they are sorted by, then their other fields. It lives for one object
+// in one process and has no version.
+type recordWriter struct{ buf []byte }
 
-func (w *recordWriter) write(r *study.Record) error {
+// pack is r until the next call.
+func (w *recordWriter) pack(r *study.Record) []byte {
 	b := w.buf[:0]
-	for _, n := range [...]int64{r.Participant, r.Ordinal, r.Line, int64(r.Form), int64(r.Visit.Type), micros(r.Modified),
+	for _, n := range [...]int64{r.Participant, r.Ordinal, int64(r.Form), r.Line, int64(r.Visit.Type), micros(r.Modified),
 		int64(r.Entered), int64(r.Withdrawn), int64(r.Consented), int64(r.KeyVersion), bit(r.Visit.Reason), int64(r.Visit.Unsaid),
 		int64(r.StatusOn), int64(r.Change), bit(r.Removed), r.Landed, int64(r.Precedence)} {
 		b = binary.AppendVarint(b, n)
 	}
-	for _, s := range [...]string{r.Site, r.Occurrence, r.Visit.Key, r.Visit.Actual.String(), r.Visit.Planned.String(),
-		r.Visit.Declared.String(), r.Answers, r.Missing, r.Findings, string(r.Status)} {
+	for _, d := range [...]study.PartialDate{r.Visit.Actual, r.Visit.Planned, r.Visit.Declared} {
+		b = appendDate(b, d)
+	}
+	for _, s := range [...]string{r.Site, r.Occurrence, r.Visit.Key, r.Answers, r.Missing, r.Findings, string(r.Status)} {
 		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
 	}
 	b = append(b, r.Hash[:]...)
@@ -41,49 +40,62 @@ func (w *recordWriter) write(r *study.Record) error {
 		b = append(binary.AppendUvarint(b, uint64(len(f.Value))), f.Value...)
 	}
 	w.buf = b
-	var size [binary.MaxVarintLen64]byte
-	if _, err := w.w.Write(size[:binary.PutUvarint(size[:], uint64(len(b)))]); err != nil {
-		return err
+	return b
+}
+
+// Dates known to the day are kept as such: most are, and a text takes long to write
+// and to read.
+const (
+	dateNone = iota
+	dateExact
+	datePartial
+)
+
+func appendDate(b []byte, d study.PartialDate) []byte {
+	switch {
+	case !d.Known():
+		return append(b, dateNone)
+	case d.Exact():
+		return binary.AppendVarint(append(b, dateExact), int64(d.First()))
 	}
-	_, err := w.w.Write(b)
-	return err
+	s := d.String()
+	return append(binary.AppendUvarint(append(b, datePartial), uint64(len(s))), s...)
 }
 
 type recordReader struct {
-	r    *bufio.Reader
-	rest []byte // of the record being read
+	rest  []byte            // of the record being read
+	texts map[string]string // few and short, as sites and visits are: kept once
 }
 
-// read fills r; its strings are its own. The error is io.EOF at the end of the run.
-func (d *recordReader) read(r *study.Record) error {
-	size, err := binary.ReadUvarint(d.r)
-	if err != nil {
-		return err
-	}
-	d.rest = make([]byte, size)
-	if _, err := io.ReadFull(d.r, d.rest); err != nil {
-		return io.ErrUnexpectedEOF
-	}
-	*r = study.Record{Participant: d.int(), Ordinal: d.int(), Line: d.int(), Form: int(d.int())}
+// orderOf is what a packed record is sorted by.
+func orderOf(packed []byte) (o order) {
+	d := recordReader{rest: packed}
+	o.participant, o.ordinal, o.form = d.int(), d.int(), int32(d.int())
+	return o
+}
+
+// read fills r; its strings are its own.
+func (d *recordReader) read(packed []byte, r *study.Record) {
+	d.rest = packed
+	*r = study.Record{Participant: d.int(), Ordinal: d.int(), Form: int(d.int()), Line: d.int()}
 	r.Visit.Type, r.Modified = int(d.int()), fromMicros(d.int())
 	r.Entered, r.Withdrawn, r.Consented = study.Date(d.int()), study.Date(d.int()), study.Date(d.int())
 	r.KeyVersion, r.Visit.Reason, r.Visit.Unsaid = int(d.int()), d.int() == 1, study.Unsaid(d.int())
 	r.StatusOn, r.Change, r.Removed, r.Landed = study.Date(d.int()), study.ChangeReason(d.int()), d.int() == 1, d.int()
 	r.Precedence = int32(d.int())
-	r.Site, r.Occurrence, r.Visit.Key = d.text(), d.text(), d.text()
 	r.Visit.Actual, r.Visit.Planned, r.Visit.Declared = d.date(), d.date(), d.date()
-	r.Answers, r.Missing, r.Findings, r.Status = d.text(), d.text(), d.text(), study.ParticipantStatus(d.text())
+	r.Site, r.Occurrence, r.Visit.Key = d.word(), d.word(), d.word()
+	r.Answers, r.Missing, r.Findings, r.Status = d.text(), d.word(), d.word(), study.ParticipantStatus(d.word())
 	d.rest = d.rest[copy(r.Hash[:], d.rest):]
 	if box := d.bytes(); len(box) > 0 {
-		r.SealedRaw = box
+		r.SealedRaw = bytes.Clone(box)
 	}
 	for n := d.uint(); n > 0; n-- {
-		r.Sealed = append(r.Sealed, study.SealedItem{Field: int(d.int()), Box: d.bytes()})
+		r.Sealed = append(r.Sealed, study.SealedItem{Field: int(d.int()), Box: bytes.Clone(d.bytes())})
 	}
 	for n := d.uint(); n > 0; n-- {
 		r.Facts = append(r.Facts, study.Fact{Index: int(d.int()), Value: d.text()})
 	}
-	return nil
 }
 
 func (d *recordReader) int() int64 {
@@ -107,8 +119,29 @@ func (d *recordReader) bytes() []byte {
 
 func (d *recordReader) text() string { return string(d.bytes()) }
 
+// word is a text that many records share.
+func (d *recordReader) word() string {
+	b := d.bytes()
+	if s, known := d.texts[string(b)]; known || len(b) == 0 {
+		return s
+	}
+	s := string(b)
+	if len(s) <= 32 && len(d.texts) < 4096 {
+		d.texts[s] = s
+	}
+	return s
+}
+
 func (d *recordReader) date() study.PartialDate {
-	p, _ := study.ParsePartialDate(d.text()) // written by String; "" is no date
+	kind := d.rest[0]
+	d.rest = d.rest[1:]
+	switch kind {
+	case dateNone:
+		return study.PartialDate{}
+	case dateExact:
+		return study.ExactDate(study.Date(d.int()))
+	}
+	p, _ := study.ParsePartialDate(d.text()) // written by String
 	return p
 }
 
