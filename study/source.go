@@ -74,7 +74,7 @@ type Retry struct {
 // FormatSpec names the format of a source's objects and its dialect. Keys that a
 // format does not know are refused by its Check.
 type FormatSpec struct {
-	Type        string   // csv, json, ndjson, xlsx, xport, datasetjson, odm
+	Type        string   // csv, json, ndjson, xlsx, xport, datasetjson, odm, fhir
 	Delimiter   string   // one character; csv
 	Quote       string   // one character, or none: quotes mean nothing; csv
 	Escape      string   // double (a quote is written twice) | backslash; csv
@@ -85,7 +85,7 @@ type FormatSpec struct {
 	Names       []string // of the columns, where there is no header; csv, xlsx
 	DecimalMark string   // "." or ","
 	Table       string   // the sheet (xlsx) or member (xport) to read; "" = the first sheet, the only member
-	Records     string   // JSON pointer to the array of records; "" = the document itself; json. form | group: what a row is; odm
+	Records     string   // JSON pointer to the array of records; "" = the document itself; json. form | group: what a row is; odm. resource | answer: the same; fhir
 	Columns     []string // what the mapping asks for; a format whose rows have no fixed columns yields these, in this order
 }
 

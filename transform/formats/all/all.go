@@ -5,6 +5,7 @@ import (
 	"longitude/transform"
 	"longitude/transform/formats/csv"
 	"longitude/transform/formats/datasetjson"
+	"longitude/transform/formats/fhir"
 	"longitude/transform/formats/json"
 	"longitude/transform/formats/odm"
 	"longitude/transform/formats/xlsx"
@@ -16,6 +17,7 @@ func Formats() map[string]transform.Format {
 	return map[string]transform.Format{
 		"csv":         csv.Format{},
 		"datasetjson": datasetjson.Format{},
+		"fhir":        fhir.Format{},
 		"json":        json.Format{},
 		"ndjson":      json.Format{Lines: true},
 		"odm":         odm.Format{},
