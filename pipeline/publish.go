@@ -36,8 +36,12 @@ func (r *Releaser) publish(ctx context.Context, name string, plan study.ReleaseP
 		p.Bytes += a.Size()
 	}
 	publication, err := sink.Begin(ctx, release)
-	if errors.Is(err, sinks.ErrPublished) {
-		return p, nil // a crash came between the envelope and our record of it
+	var there *sinks.Published
+	if errors.As(err, &there) { // a crash came between the envelope and our record of it
+		if there.Envelope != envelope.Digest() {
+			return p, another(name, plan)
+		}
+		return p, nil
 	}
 	if err != nil {
 		return p, err
@@ -46,12 +50,19 @@ func (r *Releaser) publish(ctx context.Context, name string, plan study.ReleaseP
 		if err := publication.Put(ctx, a); err != nil {
 			return p, errors.Join(err, publication.Abort(context.WithoutCancel(ctx)))
 		}
+		study.Reached(study.PointMidPublish)
 		r.Progress("publish to "+name, i+1, len(files)+1)
 	}
 	if err := publication.Commit(ctx, envelope); err != nil {
 		return p, errors.Join(err, publication.Abort(context.WithoutCancel(ctx)))
 	}
 	return p, nil
+}
+
+// another refuses to record as ours what has another envelope.
+func another(sink string, plan study.ReleasePlan) error {
+	return &study.Error{Code: "release.another", Op: "publishing " + plan.ID + ": " + sink + " shows a release of that name with another envelope", Exit: study.ExitBlocked,
+		Hint: "another database published there, or the signing key changed after a crash: compare the two with `longitude release verify`; then publish under another location, or move that release away"}
 }
 
 func sortedNames(m map[string]sinks.Sink) []string {

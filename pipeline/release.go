@@ -192,10 +192,14 @@ func (r *Releaser) carryOut(ctx context.Context, plan study.ReleasePlan, actor s
 		if err != nil {
 			return err
 		}
+		out.Publications = append(out.Publications, p)
+	}
+	// A plan that one sink is recorded to have published is not taken up again: it is
+	// recorded when all of them have.
+	for _, p := range out.Publications {
 		if err := r.Store.Published(ctx, out.Plan, p, actor); err != nil {
 			return err
 		}
-		out.Publications = append(out.Publications, p)
 	}
 	return nil
 }

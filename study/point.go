@@ -18,6 +18,7 @@ const (
 	PointMidPart        = "release.mid_part"        // one part of the release written
 	PointPartsBuilt     = "release.parts_built"     // all parts written, gates not run
 	PointBeforeApproval = "release.before_approval" // gates passed
+	PointMidPublish     = "release.mid_publish"     // some of the release's files are in the sink
 	PointBeforeEnvelope = "release.before_envelope" // staged in the sink, envelope not written
 	PointAfterEnvelope  = "release.after_envelope"  // visible, not yet recorded as published
 	PointBeforeDelivery = "lineage.before_delivery" // runs have ended, nobody is told of them
@@ -28,5 +29,5 @@ var Points = []string{
 	PointReceived, PointAnswered,
 	PointLanded, PointMidCopy, PointBeforeCommit, PointAfterCommit, PointBeforeAck, PointSettled,
 	PointMidSeal, PointBeforeSeal, PointSealed,
-	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointBeforeEnvelope, PointAfterEnvelope, PointBeforeDelivery,
+	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointMidPublish, PointBeforeEnvelope, PointAfterEnvelope, PointBeforeDelivery,
 }

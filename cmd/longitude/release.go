@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -181,14 +180,22 @@ says whose signature counts. Take the policy from where the release's owner
 publishes it, never from the release. With --deep every row is read, too, and compared
 with the content roots that were signed.
 
+A release in a bucket is copied to a temporary folder (TMPDIR) first and checked
+there. current is followed, in a folder as in a bucket.
+
 Exits 0 when the release is sound, 5 when it was tampered with, 3 when it could not be checked.`,
-		Example: "  longitude release verify .longitude/releases/amd-obs-01/amd_obs_01_r001 --policy .longitude/policy/amd-obs-01.json",
+		Example: "  longitude release verify .longitude/releases/amd-obs-01/amd_obs_01_r001 --policy .longitude/policy/amd-obs-01.json\n  longitude release verify gs://eye-releases/amd-obs-01/current --policy amd-obs-01.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if policy == "" {
 				return &study.Error{Code: "usage.policy", Op: "no policy is named, and a release cannot say itself who may sign it", Exit: study.ExitUsage,
 					Hint: "name it with --policy; the release's owner publishes it outside of the release"}
 			}
-			return a.verify(cmd.Context(), folderOf(args[0]), policy, deep)
+			dir, clear, err := fetched(cmd.Context(), args[0], "", nil)
+			if err != nil {
+				return err
+			}
+			defer clear()
+			return a.verify(cmd.Context(), dir, policy, deep)
 		},
 	}
 	cmd.Flags().StringVar(&policy, "policy", "", "policy file with the public keys that count (required)")
@@ -216,14 +223,6 @@ func (a *app) verify(ctx context.Context, dir, policyFile string, deep bool) err
 		return err
 	}
 	return report.Err()
-}
-
-// folderOf is the folder that a location names: a file URL, or a path as it is.
-func folderOf(location string) string {
-	if u, err := url.Parse(location); err == nil && u.Scheme == "file" {
-		return u.Path
-	}
-	return location
 }
 
 // verified is nil for a release that is sound to the last row.

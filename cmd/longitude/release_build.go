@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"slices"
 	"strconv"
 
 	"longitude/deid"
@@ -11,8 +10,6 @@ import (
 	"longitude/internal/postgres"
 	"longitude/internal/release"
 	"longitude/pipeline"
-	"longitude/sinks"
-	sinklist "longitude/sinks/all"
 	"longitude/study"
 	"longitude/transform"
 )
@@ -56,30 +53,6 @@ func policy(in postgres.Series) study.Digest {
 	return sha256.Sum256([]byte(in.Name + "|" + strconv.Itoa(in.KeyVersion) + "|" + columnar.Writer + "|" + fullVersion()))
 }
 
-// sinks opens the places where a study's releases go.
-func (h *house) sinks(s *study.Study) (map[string]sinks.Sink, error) {
-	out := map[string]sinks.Sink{}
-	to := s.Releases.To
-	if len(to) == 0 {
-		to = []string{"local"}
-	}
-	for _, spec := range sinklist.Specs() {
-		if !slices.Contains(to, spec.Type) {
-			continue
-		}
-		sink, err := spec.Open(sinks.Runtime{DataDir: h.cfg.Service.DataDir})
-		if err != nil {
-			return nil, err
-		}
-		out[spec.Type] = sink
-	}
-	if len(out) < len(to) {
-		return nil, &study.Error{Code: "sink.unknown", Op: "study " + s.Name + " publishes to a place that this program does not know", Exit: study.ExitUsage,
-			Hint: "list only sinks of this version under releases.to"}
-	}
-	return out, nil
-}
-
 // book is one release on its way: the builder of its rows and the writer of its
 // documents, over the same plan.
 type book struct {
@@ -95,8 +68,12 @@ func (h *house) book(ctx context.Context, s *study.Study, series string, plan st
 		p.Digests["mapping:"+mapping] = digest
 	}
 	if plan.PreviousLocation != "" {
-		var err error
-		if p.Before, err = release.ReadBefore(ctx, folderOf(plan.PreviousLocation)); err != nil {
+		dir, clear, err := fetched(ctx, plan.PreviousLocation, h.temp(), release.ReadsBefore)
+		if err != nil {
+			return nil, err
+		}
+		defer clear()
+		if p.Before, err = release.ReadBefore(ctx, dir); err != nil {
 			return nil, err
 		}
 	}

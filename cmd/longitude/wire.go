@@ -23,6 +23,8 @@ import (
 	"longitude/internal/objectstore"
 	"longitude/internal/postgres"
 	"longitude/pipeline"
+	"longitude/sinks"
+	sinklist "longitude/sinks/all"
 	"longitude/study"
 	"longitude/transform"
 	formatlist "longitude/transform/formats/all"
@@ -35,8 +37,9 @@ type house struct {
 	store    *postgres.Store
 	urls     postgres.URLs
 	ring     *keys.Ring
-	signer   *audit.Signer                     // of the audit log
-	objects  func() (objectstore.Store, error) // of landed deliveries
+	signer   *audit.Signer                         // of the audit log
+	objects  func() (objectstore.Store, error)     // of landed deliveries
+	places   func() (map[string]sinks.Sink, error) // where releases go, by the sink's name
 	observer pipeline.Observer
 	now      func() time.Time
 	changes  config.Plan // of the documents against those in force
@@ -90,10 +93,19 @@ func (a *app) refuse(findings []config.Finding) error {
 }
 
 func (a *app) configOptions() config.Options {
-	opt := config.Options{Connectors: map[string]config.ConnectorSpec{}, Formats: map[string]func(study.FormatSpec) map[string]string{},
+	opt := config.Options{Connectors: map[string]config.OwnKeys{}, Sinks: map[string]config.OwnKeys{}, Formats: map[string]func(study.FormatSpec) map[string]string{},
 		CheckExpr: transform.CheckExpr, CheckCross: transform.CheckCross, CheckPick: transform.CheckPick, CheckUnits: transform.CheckUnits}
 	for _, s := range connectorlist.Specs() {
-		opt.Connectors[s.Type] = config.ConnectorSpec{New: s.Config, Validate: func(c any) []config.KeyFinding {
+		opt.Connectors[s.Type] = config.OwnKeys{New: s.Config, Validate: func(c any) []config.KeyFinding {
+			var out []config.KeyFinding
+			for _, f := range s.Validate(c) {
+				out = append(out, config.KeyFinding(f))
+			}
+			return out
+		}}
+	}
+	for _, s := range sinklist.Specs() {
+		opt.Sinks[s.Type] = config.OwnKeys{New: s.Config, Validate: func(c any) []config.KeyFinding {
 			var out []config.KeyFinding
 			for _, f := range s.Validate(c) {
 				out = append(out, config.KeyFinding(f))
@@ -186,6 +198,7 @@ func (h *house) connect(ctx context.Context) error {
 	h.objects = sync.OnceValues(func() (objectstore.Store, error) {
 		return objectstore.At(context.Background(), h.cfg.Service.Landing, h.temp())
 	})
+	h.places = sync.OnceValues(h.openSinks)
 	return h.seals()
 }
 

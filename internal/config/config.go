@@ -17,7 +17,8 @@ import (
 // formats; a nil map or func leaves that part unchecked.
 type Options struct {
 	Today      study.Date // what takes effect by then changes what is recorded; 0 = nothing is past
-	Connectors map[string]ConnectorSpec
+	Connectors map[string]OwnKeys
+	Sinks      map[string]OwnKeys
 	Formats    map[string]func(study.FormatSpec) map[string]string           // what is wrong with a spec, as key → message
 	CheckExpr  func(fields []string, expr string) (problem string)           // of a check within a form; "" = none
 	CheckCross func(forms map[string][]string, expr string) (problem string) // of a check across forms, by their fields
@@ -26,14 +27,15 @@ type Options struct {
 	Getenv     func(string) string                                           // nil: the environment of the process
 }
 
-// ConnectorSpec is what config needs of a connector: New returns a pointer to its
-// config struct holding the defaults, and Validate reports what is wrong with one.
-type ConnectorSpec struct {
+// OwnKeys is what config needs of a connector or a sink, which have keys of their
+// own: New returns a pointer to its config struct holding the defaults, and Validate
+// reports what is wrong with one.
+type OwnKeys struct {
 	New      func() any
 	Validate func(config any) []KeyFinding
 }
 
-// KeyFinding is a mistake in a connector's config, by its dotted key.
+// KeyFinding is a mistake in the config of a connector or a sink, by its dotted key.
 type KeyFinding struct{ Key, Message, Hint string }
 
 // Config is a config folder that was read.
@@ -71,7 +73,8 @@ type Service struct {
 	AdminListen string   // metrics and health
 	Workers     int
 	OIDC        OIDC
-	OpenLineage string // file:PATH or an http(s) endpoint; "" = off
+	OpenLineage string         // file:PATH or an http(s) endpoint; "" = off
+	Sinks       map[string]any // pointers to the structs of the sinks that are configured, as New made them
 }
 
 // OIDC is an identity provider for people.
@@ -217,6 +220,7 @@ func (c *Config) link() {
 	}
 	for i, s := range c.Studies {
 		calendars(c.protocols[i], s, c.Sources)
+		c.places(c.protocols[i], s)
 	}
 }
 
@@ -271,6 +275,7 @@ func (d *document) buildService(dir string, getenv func(string) string) Service 
 	} else if s.Workers < 1 && !d.failed("service.workers") {
 		d.errorf("service.workers", "config.wrong_type", "", "at least one worker is needed")
 	}
+	s.Sinks = d.sinks(in.Sinks)
 	d.noEffect("service.access")
 	return s
 }

@@ -39,7 +39,7 @@ type drop struct {
 }
 
 func options(env map[string]string) Options {
-	spec := ConnectorSpec{
+	spec := OwnKeys{
 		New: func() any { return &drop{After: "keep"} },
 		Validate: func(config any) (found []KeyFinding) {
 			c := config.(*drop)
@@ -53,7 +53,16 @@ func options(env map[string]string) Options {
 		},
 	}
 	return Options{
-		Connectors: map[string]ConnectorSpec{"sftp": spec, "folder": spec},
+		Connectors: map[string]OwnKeys{"sftp": spec, "folder": spec},
+		Sinks: map[string]OwnKeys{
+			"local": {New: func() any { return &struct{}{} }, Validate: func(any) []KeyFinding { return nil }},
+			"gcs": {New: func() any { return &cloud{} }, Validate: func(config any) []KeyFinding {
+				if config.(*cloud).Location == "" {
+					return []KeyFinding{{"location", "not a place", "write it like gs://bucket"}}
+				}
+				return nil
+			}},
+		},
 		Formats: map[string]func(study.FormatSpec) map[string]string{"csv": func(f study.FormatSpec) map[string]string {
 			if f.Escape == "slash" {
 				return map[string]string{"escape": "must be double or backslash"}

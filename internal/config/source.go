@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -69,16 +68,7 @@ func (d *document) connector(doc connectorDoc, opt Options) any {
 		d.errorf("connector.type", "config.unknown_value", didYouMean(doc.Type, slices.Sorted(maps.Keys(opt.Connectors))), "there is no connector %q", doc.Type)
 		return nil
 	}
-	before := len(d.findings)
-	config := spec.New()
-	d.fields("connector", doc.keys, reflect.ValueOf(config).Elem())
-	for _, f := range spec.Validate(config) {
-		path := "connector." + f.Key
-		if at := d.place(path); !slices.ContainsFunc(d.findings[before:], func(o Finding) bool { return d.has(path) && o.Line == at.line && o.Column == at.column }) {
-			d.errorf(path, "config.connector", f.Hint, "%s: %s", f.Key, f.Message)
-		}
-	}
-	return config
+	return d.own("connector", "config.connector", doc.keys, spec)
 }
 
 func (d *document) retry(doc *sourceDoc) study.Retry {

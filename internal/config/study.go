@@ -34,7 +34,9 @@ func (d *document) buildStudy(opt Options) *study.Study {
 	s.Deid = d.deidentification(doc.Deidentification)
 	s.Releases = study.ReleasePolicy{Schedule: d.cron("releases.schedule", doc.Releases.Schedule), To: doc.Releases.To}
 	for i, to := range doc.Releases.To {
-		d.oneOf(fmt.Sprintf("releases.to[%d]", i), to, "local", "gcs", "bigquery")
+		if opt.Sinks != nil {
+			d.oneOf(fmt.Sprintf("releases.to[%d]", i), to, slices.Sorted(maps.Keys(opt.Sinks))...)
+		}
 	}
 	for _, f := range doc.Forms {
 		s.Forms = append(s.Forms, d.form("forms."+f.Key, f.Key, f.Value, s, opt))

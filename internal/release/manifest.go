@@ -160,6 +160,12 @@ func ParseManifest(content []byte) (*Manifest, error) {
 	return &m, nil
 }
 
+// ReadsBefore reports whether ReadBefore reads a file of a release: the others need
+// not be fetched.
+func ReadsBefore(path string) bool {
+	return path == manifestName || path == envelopeName || strings.HasPrefix(path, "data/"+tableParticipants+"/")
+}
+
 // ReadBefore reads from its folder what the next release refers to.
 func ReadBefore(ctx context.Context, dir string) (*Before, error) {
 	manifest, err := os.ReadFile(filepath.Join(dir, manifestName))
