@@ -53,8 +53,8 @@ type Book interface {
 	// Judge shows the risk gate all participants added. What it chose is what recipient
 	// does from then on; the error says what of the study's policy does not hold.
 	Judge(ctx context.Context, recipient *deid.Recipient) error
-	// Static lays out the tables about no participant; released are all tables about them
-	// after door 2, and parts what was written of those.
+	// Static lays out the tables about no participant; released are all tables after
+	// door 2, parts what was written of those about participants.
 	Static(ctx context.Context, released []*study.Table, claim string, parts map[string][]deid.Artifact) ([]*study.Batch, error)
 	// Unaccounted is how many records read are neither released nor kept back for a reason.
 	Unaccounted() int64

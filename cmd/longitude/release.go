@@ -18,7 +18,7 @@ import (
 
 func (a *app) releaseCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "release", Short: "Build, list and verify releases"}
-	cmd.AddCommand(a.releaseBuildCommand(), a.releaseWaiveCommand(), a.releaseListCommand(), a.releaseVerifyCommand())
+	cmd.AddCommand(a.releaseBuildCommand(), a.releaseWaiveCommand(), a.releaseListCommand(), a.releaseDiffCommand(), a.releaseVerifyCommand())
 	return cmd
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"longitude/internal/release/releasetest"
 	"longitude/study"
 )
 
@@ -220,6 +221,15 @@ func TestDemo(t *testing.T) {
 		if !strings.Contains(out.String(), said) {
 			t.Errorf("the tour does not say %q:\n%s", said, out.String())
 		}
+	}
+	releases := filepath.Join(dir, ".longitude", "releases", "amd-obs-01")
+	first, second := filepath.Join(releases, "amd_obs_01_r001"), filepath.Join(releases, "amd_obs_01_r002")
+	releasetest.Check(t, first)
+	releasetest.Check(t, second)
+	out.Reset()
+	if code := run(t.Context(), []string{"release", "diff", "--config", dir, first, "amd_obs_01_r002"}, &out, &errOut); code != study.ExitOK ||
+		!strings.Contains(out.String(), "Version 1.0.0 to 1.1.0: data were added or corrected (minor)") || !strings.Contains(out.String(), "| `visit_schedule` | same |") {
+		t.Errorf("the diff: exit %d\n%s%s", code, out.String(), errOut.String())
 	}
 	foreign := t.TempDir()
 	if err := os.WriteFile(filepath.Join(foreign, "thesis.txt"), []byte("mine"), 0o600); err != nil {

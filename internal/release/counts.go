@@ -24,6 +24,18 @@ func (t teller) alone(n int64) string {
 	return risk.Alone(n).String()
 }
 
+// small reports whether a count could tell of few people.
+func small(n int64) bool { return n > 0 && n < risk.Threshold }
+
+// rounded tells a count to the nearest multiple of twice what is small.
+func rounded(n int64) string {
+	const step = 2 * risk.Threshold
+	if n < step {
+		return "<" + strconv.Itoa(step)
+	}
+	return "about " + strconv.FormatInt((n+step/2)/step*step, 10)
+}
+
 // change tells a count with the one before it.
 func (t teller) change(now, was int64) string {
 	switch {

@@ -173,11 +173,7 @@ func built(t *testing.T, s *study.Study, p Plan, people ...person) (*Builder, ma
 	}
 	tables := map[string]*study.Batch{}
 	batches := b.Take()
-	var about []*study.Table
-	for _, batch := range batches {
-		about = append(about, batch.Table)
-	}
-	static, err := b.Static(t.Context(), about, "limited", nil)
+	static, err := b.Static(t.Context(), b.Tables(), "limited", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,6 +242,13 @@ func build(t *testing.T, s *study.Study, p Plan, people ...person) bundle {
 		}
 	}
 	var released []*study.Table
+	for _, table := range b.Tables() {
+		after, err := recipient.Project(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		released = append(released, after)
+	}
 	parts := map[string][]deid.Artifact{}
 	out := bundle{dir: filepath.Join(t.TempDir(), p.ID), policy: NewPolicy("k1", signer.Public().(ed25519.PublicKey))}
 	format := &columnar.Format{}
@@ -267,7 +270,6 @@ func build(t *testing.T, s *study.Study, p Plan, people ...person) bundle {
 			if err := format.ReadBack(t.Context(), a, table); err != nil {
 				t.Fatal(err)
 			}
-			released = append(released, table)
 			parts[table.Name] = append(parts[table.Name], a)
 			out.parts = append(out.parts, a)
 		}

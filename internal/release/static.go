@@ -10,8 +10,8 @@ import (
 )
 
 // Static gives the batches of the tables that are about no participant, in the
-// order of Tables. released are the tables about participants after door 2 and parts
-// theirs, claim is what door 2 computed. It is called after the last Add: release_info
+// order of Tables. released are all tables after door 2, parts those of the tables
+// about participants, claim is what door 2 computed. It is called after the last Add: release_info
 // counts, and names the version that the content gives.
 func (b *Builder) Static(ctx context.Context, released []*study.Table, claim string, parts map[string][]deid.Artifact) ([]*study.Batch, error) {
 	t := b.tables[len(b.batches):]
@@ -20,7 +20,7 @@ func (b *Builder) Static(ctx context.Context, released []*study.Table, claim str
 		qualityBatch(t[1], b.quality, tellerOf(b.study)),
 		codelistsBatch(t[2], b.study),
 		reasonsBatch(t[3]),
-		dictionaryBatch(t[4], append(slices.Clone(released), t...)),
+		dictionaryBatch(t[4], released),
 	}
 	if err := b.settle(ctx, released, parts, batches); err != nil {
 		return nil, err

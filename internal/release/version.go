@@ -105,19 +105,18 @@ func (b *Builder) settle(ctx context.Context, released []*study.Table, parts map
 	if before == nil {
 		return nil
 	}
-	now := &Manifest{Longitude: Extension{Series: b.plan.Series}}
-	categories := categoriesOf(b.study)
-	for _, t := range released {
-		now.Resources = append(now.Resources, newResource(t, parts[t.Name], categories))
-	}
+	content := map[string]string{}
 	for _, batch := range static {
-		var content study.Content
-		content.Add(batch, -1)
-		r := newResource(batch.Table, nil, categories)
-		r.Content = contentOf(content.Close())
+		var rows study.Content
+		rows.Add(batch, -1)
+		content[batch.Table.Name] = contentOf(rows.Close())
+	}
+	now, categories := &Manifest{Longitude: Extension{Series: b.plan.Series}}, categoriesOf(b.study)
+	for _, t := range released {
+		r := newResource(t, parts[t.Name], categories)
+		r.Content = cmp.Or(content[t.Name], r.Content)
 		now.Resources = append(now.Resources, r)
 	}
-	now.Resources = append(now.Resources, newResource(b.tables[len(b.tables)-1], nil, categories))
 	b.plan.differs = compare(before.Manifest, now, goneFrom(before.Participants, ids))
 	b.plan.Version = b.plan.differs.version(before.Manifest.Version)
 	return nil
@@ -135,11 +134,10 @@ func goneFrom(before, now map[string]bool) (gone int) {
 	return gone
 }
 
-// differences are what makes a release another one than the release before it, the
-// gravest first.
+// differences are what makes a release another one than the release before it.
 type differences struct {
 	change  change
-	reasons []string
+	reasons []string // besides rows that were added or corrected
 }
 
 func (d *differences) note(c change, format string, args ...any) {
@@ -208,8 +206,8 @@ func (d *differences) table(was, now *Resource) {
 	case was.Content == now.Content || slices.Contains(unversioned, now.Name):
 	case now.Name == tableSchedule:
 		d.note(major, "the schedule of visits is another, by which visits are judged")
-	default:
-		d.note(minor, "rows of `%s` were added or corrected", now.Name)
+	default: // which tables, whoever lists them says
+		d.change = max(d.change, minor)
 	}
 }
 
