@@ -477,3 +477,29 @@ func TestFingerprintsInKeysAreKeyed(t *testing.T) {
 		}
 	}
 }
+
+// Of an attachment a keyed digest stays with the record, of a text nothing does.
+func TestAttachmentsLeaveAKeyedDigest(t *testing.T) {
+	s := testStudy()
+	s.Forms[0].Fields[4] = study.Field{Name: "scan", Type: study.File, Class: study.Attachment}
+	cells := func(key, file string) []string {
+		d := draft()
+		d.Answers, d.Missing = pack("R", "14.5", "2026-01-26", study.SealedMark, study.SealedMark), ""
+		d.Private = append(d.Private, study.PrivateItem{Field: 4, Text: file})
+		rec, err := testIntake(t, s, testKeys(key)).Seal(&d, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(rec.Answers, string(study.FieldSeparator))
+	}
+	first := cells("k", "smith.pdf")
+	if first[3] != study.SealedMark || !regexp.MustCompile(`^\x1a[0-9a-f]{64}$`).MatchString(first[4]) {
+		t.Fatalf("answers %q", first)
+	}
+	if again := cells("k", "smith.pdf"); again[4] != first[4] {
+		t.Error("the same attachment has two digests")
+	}
+	if cells("k", "jones.pdf")[4] == first[4] || cells("other", "smith.pdf")[4] == first[4] {
+		t.Error("another attachment, or another key, gives the same digest")
+	}
+}

@@ -21,7 +21,9 @@ type Recipient struct {
 
 	asOf, first, cutoff study.Date // of the release, see Begin
 	windowed            bool       // Window was asked
-	reviewers           map[string][]string
+
+	texts   *mac                      // marks of texts
+	signers map[study.Digest][]string // of marks, see Reviewed
 
 	old        map[int64]bool  // participants met by Survey: whether 90 or older
 	people     []int64         // of the last Population, in its order
@@ -92,7 +94,10 @@ func NewRecipient(s *study.Study, series string, k Keys) (*Recipient, error) {
 		return nil, &study.Error{Code: "deid.timezone", Op: "load the time zone of study " + s.Name,
 			Hint: "install the time zone database or correct timezone", Exit: study.ExitEnvironment}
 	}
-	r := &Recipient{study: s, zone: zone, series: series, keyVersion: versionOf(k)}
+	r := &Recipient{study: s, zone: zone, series: series, keyVersion: versionOf(k), signers: map[study.Digest][]string{}}
+	if r.texts, err = newMAC(At(k, 1), s.Name, PurposeContent, ""); err != nil {
+		return nil, err
+	}
 	r.Begin(study.NoDate, study.NoDate, study.NoDate)
 	for _, m := range []struct {
 		mac     **mac
@@ -134,7 +139,7 @@ func (r *Recipient) Begin(asOf, first, cutoff study.Date) {
 	if !cutoff.Known() {
 		r.cutoff = asOf
 	}
-	r.reviewers, r.old = map[string][]string{}, map[int64]bool{}
+	r.old = map[int64]bool{}
 	r.people, r.judged, r.pooled = nil, nil, nil
 	r.levels, r.suppressed, r.chosen = nil, nil, false
 	r.forget()

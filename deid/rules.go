@@ -22,6 +22,9 @@ type outlet struct {
 	mask   mask
 }
 
+// missingReason is the transform of columns that say why a value is missing.
+const missingReason = "missing_reason"
+
 func dropped(why string) rule { return rule{why: "dropped: " + why} }
 
 // one is a rule by which one column leaves.
@@ -91,29 +94,17 @@ func (r *Recipient) field(c study.Column) *study.Field {
 // leaves is whether there is one (a boolean column), a file's digest keyed for the
 // series, or a text that two people have read and signed.
 func (r *Recipient) sealedRule(t *study.Table, c study.Column, f *study.Field) (rule, error) {
-	switch name := c.Form + "." + c.Field; {
+	switch {
 	case f.Release.Action == study.HasText && c.Kind == study.BoolKind:
 		return kept(c, "whether there was a text"), nil
 	case f.Release.Action == study.DigestOnly && c.Kind == study.TextKind:
 		return r.keyRule(t, c, "keyed digest (HMAC-SHA-256, series key)", func(digest string) string { return r.other('F', digest) })
+	case f.Release.Action == study.Reviewed && c.Kind == study.TextKind && c.Transform == missingReason:
+		return kept(c, "kept"), nil
 	case f.Release.Action == study.Reviewed && c.Kind == study.TextKind:
-		if len(r.reviewers[name]) < 2 {
-			return rule{}, &study.Error{Code: "deid.unreviewed", Op: "release refused: the text of " + name + " is not signed by two people", Exit: study.ExitBlocked,
-				Hint: "have it reviewed, or release whether there was a text: release: has_text"}
-		}
-		return kept(c, "text reviewed and signed by two people").limited("expert", t.Name+"."+c.Name+": reviewed text released"), nil
+		return r.textRule(t, c), nil
 	}
 	return dropped("class " + string(f.Class)), nil
-}
-
-// Reviewed records that signer read the texts of a field that go into this release
-// and found nobody in them. Two different signers let texts of treatment reviewed
-// leave. It is called before Project.
-func (r *Recipient) Reviewed(form, field, signer string) {
-	name := form + "." + field
-	if !slices.Contains(r.reviewers[name], signer) {
-		r.reviewers[name] = append(r.reviewers[name], signer)
-	}
 }
 
 // keyRule replaces ids. Ids repeat from row to row, so the last one is remembered.
@@ -155,7 +146,7 @@ func (r *Recipient) valueRule(t *study.Table, c study.Column, f *study.Field, n 
 // plainRule is valueRule before the risk gate: the finest that may leave.
 func (r *Recipient) plainRule(t *study.Table, c study.Column, f *study.Field, n *Counts) (rule, error) {
 	numeric := c.Kind == study.Int64Kind || c.Kind == study.DecimalKind || c.Kind == study.FloatKind
-	value := c.Transform != "missing_reason"
+	value := c.Transform != missingReason
 	switch {
 	case !value && perPerson(t) && f != nil && f.Class == study.Quasi:
 		return dropped("why a quasi-identifier is missing tells people apart"), nil

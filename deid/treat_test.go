@@ -84,14 +84,27 @@ func TestSealedTreatments(t *testing.T) {
 	column := func(name string, kind study.Kind) study.Column {
 		return study.Column{Name: name, Kind: kind, Class: study.Clinical, Form: "va", Field: name}
 	}
-	b := &study.Batch{Rows: 1, Vectors: []study.Vector{{Ints: []int64{1}}, {Texts: []string{"d1"}}, {Texts: []string{"fine"}}, {Texts: []string{"Mr Smith"}}},
+	b := &study.Batch{Rows: 1, Participants: []int64{7}, Vectors: []study.Vector{{Ints: []int64{1}}, {Texts: []string{"d1"}}, {Texts: []string{"fine"}}, {Texts: []string{"Mr Smith"}}},
 		Table: &study.Table{Name: "va", Columns: []study.Column{column("had_note", study.BoolKind), column("scan", study.TextKind), column("story", study.TextKind), column("comments", study.TextKind)}}}
-	r.Reviewed("va", "story", "ada")
-	r.Reviewed("va", "story", "ada")
-	if _, err := r.Apply(b); code(err) != "deid.unreviewed" {
+	marker, err := NewTextMarker(testKeys("k"), s.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(participant int64, form, field, text, signer string) {
+		r.Reviewed(marker.Mark(participant, form, field, text), signer)
+	}
+	for _, signer := range []string{"ada", "bob"} { // of others, in other places, and another text
+		sign(8, "va", "story", "fine", signer)
+		sign(7, "oct", "story", "fine", signer)
+		sign(7, "va", "comments", "fine", signer)
+		sign(7, "va", "story", "fine.", signer)
+	}
+	sign(7, "va", "story", "fine", "ada")
+	sign(7, "va", "story", "fine", "ada")
+	if _, err := r.Apply(b); code(err) != "deid.unreviewed" || strings.Contains(err.Error(), "fine") {
 		t.Fatalf("one signer twice: %v", err)
 	}
-	r.Reviewed("va", "story", "bob")
+	sign(7, "va", "story", "fine", "bob")
 	out, err := r.Apply(b)
 	if err != nil || names(out.b.Table) != "had_note scan story" {
 		t.Fatalf("released %v, %v", out.b.Table, err)

@@ -16,20 +16,24 @@ type formGuard struct {
 	form   *study.Form
 	fields []fieldGuard
 	byName []int // field indexes in the order of their names
+
+	attaches bool // one of the fields is attached
 }
 
 type fieldGuard struct {
-	name   string
-	frame  []byte // the framed name, for the content hash
-	sealed bool
-	typ    study.FieldType
-	codes  map[string]bool // of choice and choices
+	name     string
+	frame    []byte // the framed name, for the content hash
+	sealed   bool
+	attached bool // a keyed digest of it stays with the record
+	typ      study.FieldType
+	codes    map[string]bool // of choice and choices
 }
 
 func newFormGuard(f *study.Form) formGuard {
 	g := formGuard{name: f.Name, form: f, fields: make([]fieldGuard, len(f.Fields)), byName: make([]int, len(f.Fields))}
 	for i, field := range f.Fields {
-		g.fields[i] = fieldGuard{name: field.Name, frame: Frame(field.Name), sealed: field.Sealed(), typ: field.Type}
+		g.fields[i] = fieldGuard{name: field.Name, frame: Frame(field.Name), sealed: field.Sealed(), attached: field.Class == study.Attachment, typ: field.Type}
+		g.attaches = g.attaches || g.fields[i].attached
 		if len(field.Choices) > 0 {
 			g.fields[i].codes = map[string]bool{}
 			for _, c := range field.Choices {

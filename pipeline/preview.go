@@ -286,9 +286,9 @@ func answers(f *study.Form, packed, missing string, inside bool) []string {
 		switch {
 		case i == len(out): // a form without fields packs one empty cell
 		case cell == study.MissingMark:
-		case cell == study.SealedMark && inside:
+		case study.IsSealed(cell) && inside:
 			out[i] = hiddenField(&f.Fields[i])
-		case cell == study.SealedMark:
+		case study.IsSealed(cell):
 			out[i] = sealedMark
 		default:
 			out[i] = maskAnswer(&f.Fields[i], cell)

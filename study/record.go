@@ -3,6 +3,7 @@ package study
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 )
 
@@ -29,8 +30,11 @@ type Object struct {
 const (
 	FieldSeparator = '\x1f'
 	MissingMark    = "\x1e"
-	SealedMark     = "\x1a"
+	SealedMark     = "\x1a" // of an attachment, with a keyed digest of it behind
 )
+
+// IsSealed reports whether a packed answer stands for a value in the vault.
+func IsSealed(answer string) bool { return strings.HasPrefix(answer, SealedMark) }
 
 // NotAsked is the reason of a field whose column the object does not have. It is
 // no part of what a record says: there was no place to say anything.

@@ -1,5 +1,7 @@
 package study
 
+import "slices"
+
 // Study is one study document: the protocol and its forms as data. It is
 // validated by internal/config before anyone else sees it.
 type Study struct {
@@ -219,6 +221,16 @@ type Field struct {
 // without a class is sealed unless its type makes it typed data.
 func (f Field) Sealed() bool {
 	return f.Class.Sealed() || f.Type == Text || f.Type == File
+}
+
+// Reviews reports whether texts of the form leave once two people have read them.
+func (f *Form) Reviews() bool {
+	return slices.ContainsFunc(f.Fields, func(field Field) bool { return field.Release.Action == Reviewed })
+}
+
+// ReviewsTexts reports whether texts of any form do.
+func (s *Study) ReviewsTexts() bool {
+	return slices.ContainsFunc(s.Forms, func(f Form) bool { return f.Reviews() })
 }
 
 // FieldSeverity says what a value that breaks a rule does; "" is the default:

@@ -300,6 +300,16 @@ type SealedRejection struct {
 // answers in today's field order.
 type CurrentRecord struct {
 	Key              RecordKey
+	Version          int32
 	Answers, Missing string
-	Findings         string // as of the record
+	Findings         string         // as of the record
+	Texts            []ReviewedText // that people have read; only a release reads them
+}
+
+// ReviewedText is a sealed text of a record version that two people have read so that
+// it may be released.
+type ReviewedText struct {
+	Field   int
+	Text    string
+	Refused bool // one of them said that somebody can be recognised in it
 }

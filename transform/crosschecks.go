@@ -252,7 +252,7 @@ func (c *CrossChecks) value(form, at, f int) any {
 		l.answers[at] = strings.Split(l.records[at].Answers, string(study.FieldSeparator))
 	}
 	answers := l.answers[at]
-	if f >= len(answers) || answers[f] == study.MissingMark || answers[f] == study.SealedMark {
+	if f >= len(answers) || answers[f] == study.MissingMark || study.IsSealed(answers[f]) {
 		return nil
 	}
 	return checkValue(c.study.Forms[form].Fields[f].Type, []byte(answers[f]))

@@ -24,6 +24,9 @@ func (h *house) releaser(ctx context.Context, s *study.Study) (*pipeline.Release
 	if err != nil {
 		return nil, err
 	}
+	if err := h.signedTexts(ctx, s, recipient); err != nil {
+		return nil, err
+	}
 	targets, err := h.sinks(s)
 	if err != nil {
 		return nil, err

@@ -65,6 +65,7 @@ const (
 	AuditRedacted  Action = "audit.redacted"  // the payload of an event was deleted; its commitment stays
 	AuditReviewed  Action = "audit.reviewed"  // a review of this log was closed
 	SignatureGiven Action = "signature.given" // a person signed a record
+	TextReviewed   Action = "text.reviewed"   // a second person signed what texts may be released
 )
 
 // Actions is the whole vocabulary, in order of the alphabet.
@@ -73,7 +74,7 @@ var Actions = []Action{
 	ConfigApplied, ConfigPlanned, ConfigRecorded,
 	DecisionAcceptShape, DecisionDistinct, DecisionExplain, DecisionLink, DecisionLock, DecisionUnlink, DecisionUnlock, DecisionWaive, DecisionWithdraw,
 	ExportMade, FileRefused, FileRetried, IdentityUnsealed, KeyCreated, KeyResealed, KeyRewrapped, KeyRotated, RecordViewed, ReleaseApproved, ReleasePlanned, ReleasePublished, ReleaseRetracted,
-	SchemaAccepted, SchemaMigrated, SeriesOpened, SeriesRevoked, SignatureGiven, SourceFrozen, StudyJudged,
+	SchemaAccepted, SchemaMigrated, SeriesOpened, SeriesRevoked, SignatureGiven, SourceFrozen, StudyJudged, TextReviewed,
 	VaultApproved, VaultBrokeGlass, VaultDenied, VaultExecuted, VaultExpired, VaultRequested, VaultReviewed, VaultStarted,
 }
 

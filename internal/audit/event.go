@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"longitude/study"
@@ -103,3 +104,10 @@ func Commit(salt [SaltSize]byte, payload []byte) string {
 
 // RedactionOf names the event whose payload an audit.redacted event deletes.
 func RedactionOf(event int64) string { return "event/" + strconv.FormatInt(event, 10) }
+
+// Redacts is the event that RedactionOf names.
+func Redacts(object string) (event int64, ok bool) {
+	number, ok := strings.CutPrefix(object, "event/")
+	event, err := strconv.ParseInt(number, 10, 64)
+	return event, ok && err == nil
+}

@@ -35,12 +35,14 @@ const (
 	KindAnchor       = "anchor_false"    // an anchor is not signed by the log
 	KindBatch        = "batch_changed"   // what a batch recorded is not what its event says
 	KindBatchGone    = "batch_missing"
-	KindBatchExtra   = "batch_unrecorded"  // a batch that no event tells of
-	KindSignature    = "signature_changed" // a signature is gone, or not what its event says
-	KindPerson       = "person_changed"    // a person is gone, or not what an event says they may do
-	KindDecision     = "decision_changed"  // a decision is gone, or its statement is not what its event says
-	KindReview       = "review_changed"    // a closed review is gone, or not the list that was signed
-	KindUnrecorded   = "unrecorded"        // a signature, a person, a decision, a closed review or a publication that no event tells of
+	KindBatchExtra   = "batch_unrecorded"   // a batch that no event tells of
+	KindSignature    = "signature_changed"  // a signature is gone, or not what its event says
+	KindPerson       = "person_changed"     // a person is gone, or not what an event says they may do
+	KindDecision     = "decision_changed"   // a decision is gone, or its statement is not what its event says
+	KindReview       = "review_changed"     // a closed review is gone, or not the list that was signed
+	KindRedaction    = "redaction_unsigned" // nobody entitled signed that a payload was deleted
+	KindTexts        = "texts_changed"      // texts that releases read are not those that two people signed
+	KindUnrecorded   = "unrecorded"         // a signature, a person, a decision, a closed review or a publication that no event tells of
 )
 
 // Finding is one thing that is wrong, with its place.

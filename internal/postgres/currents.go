@@ -11,8 +11,8 @@ import (
 // said is what a version of a record says.
 type said struct {
 	study.CurrentRecord
-	version, shape int32
-	removed        bool
+	shape   int32
+	removed bool
 }
 
 const saidColumns = "shape_id, answers, missing, findings"
@@ -25,7 +25,7 @@ func (r *saidReader) add(of int32, v *study.VersionRef, c *cells) {
 	if v.Late {
 		return
 	}
-	r.grouped.add(of, said{study.CurrentRecord{Key: v.Key}, v.Version, c.int32(), v.Removed})
+	r.grouped.add(of, said{study.CurrentRecord{Key: v.Key, Version: v.Version}, c.int32(), v.Removed})
 	is := &r.rows[len(r.rows)-1]
 	is.Answers, is.Missing, is.Findings = c.text(), c.word(), c.word()
 }
@@ -36,7 +36,7 @@ func (r *saidReader) currents(reg *registered, participants int) (out [][]study.
 	out = make([][]study.CurrentRecord, participants)
 	r.each(participants, func(a, b said) int {
 		return cmp.Or(cmp.Compare(reg.formIDs[a.Key.Form], reg.formIDs[b.Key.Form]), cmp.Compare(a.Key.VisitNo, b.Key.VisitNo),
-			cmp.Compare(a.Key.Occurrence, b.Key.Occurrence), cmp.Compare(a.version, b.version))
+			cmp.Compare(a.Key.Occurrence, b.Key.Occurrence), cmp.Compare(a.Version, b.Version))
 	}, func(of int, rows []said) {
 		out[of] = make([]study.CurrentRecord, 0, len(rows))
 		for i := range rows {

@@ -14,15 +14,15 @@ var guarded = func() []string {
 	var out []string
 	for schema, tables := range map[string]string{
 		"research": "document key_check shape batch participant participant_identity participant_version record_version visit_version deviation_version " +
-			"hold_version quarantine quarantine_sighting release release_publication release_series release_series_revocation decision source_shape drift_event applied",
+			"hold_version quarantine quarantine_sighting release release_publication release_series release_series_revocation decision source_shape drift_event applied reviewed_text",
 		"vault": "identity sealed_value quarantined_row object_name decision_note crosswalk uid erased request_reason",
-		"audit": "event received seal node checkpoint payload person_version signature review review_item review_closed vault_request vault_step",
+		"audit": "event received seal node checkpoint payload person_version signature review review_item review_closed vault_request vault_step text_review text_review_item text_review_answer",
 	} {
 		for table := range strings.FieldsSeq(tables) {
 			out = append(out, schema+"."+table+".append_only")
 		}
 	}
-	out = append(out, "audit.payload.redact_only")
+	out = append(out, "audit.payload.redact_only", "research.reviewed_text.erase_only")
 	for table := range strings.FieldsSeq("identity sealed_value quarantined_row object_name decision_note uid crosswalk request_reason") {
 		out = append(out, "vault."+table+".erase_only")
 	}

@@ -215,7 +215,7 @@ func (v *version) at(field int) (answer, why string) {
 
 // shownValue is nil where there is no value that may be seen.
 func shownValue(answer string) *string {
-	if answer == study.MissingMark || answer == study.SealedMark {
+	if answer == study.MissingMark || study.IsSealed(answer) {
 		return nil
 	}
 	return &answer

@@ -225,10 +225,50 @@ func (s *Snapshot) Histories(ctx context.Context, participants []int64) ([]study
 	return s.past.histories(ctx, participants)
 }
 
-// Read answers what is stored about the participants and their current records, in
-// the order asked.
+// Read answers what is stored about the participants and their current records, with
+// the texts of them that people have read, in the order asked.
 func (s *Snapshot) Read(ctx context.Context, participants []int64) ([]study.History, [][]study.CurrentRecord, error) {
-	return s.past.read(ctx, participants, true)
+	histories, records, err := s.past.read(ctx, participants, true)
+	if err == nil && s.reg.study.ReviewsTexts() {
+		err = s.texts(ctx, participants, records)
+	}
+	return histories, records, err
+}
+
+// texts adds the texts that people have read to the record versions that have them.
+func (s *Snapshot) texts(ctx context.Context, participants []int64, records [][]study.CurrentRecord) error {
+	type version struct {
+		participant int64
+		key         study.RecordKey
+		version     int32
+	}
+	at := map[version]*study.CurrentRecord{}
+	for i, id := range participants {
+		for n := range records[i] {
+			r := &records[i][n]
+			at[version{id, r.Key, r.Version}] = r
+		}
+	}
+	rows, err := s.tx.Query(ctx, `SELECT participant_id, form_id, visit_no, occurrence, version, field, coalesce(body, ''), body IS NULL FROM research.reviewed_text WHERE participant_id = ANY ($1)`, participants)
+	if err != nil {
+		return fault("read the reviewed texts", err)
+	}
+	var v version
+	var form int16
+	var field string
+	var text study.ReviewedText
+	_, err = pgx.ForEachRow(rows, []any{&v.participant, &form, &v.key.VisitNo, &v.key.Occurrence, &v.version, &field, &text.Text, &text.Refused}, func() error {
+		index, known := s.reg.formOf[form]
+		if v.key.Form = index; !known {
+			return nil
+		}
+		text.Field = s.reg.study.Forms[index].FieldIndex(field)
+		if r := at[v]; r != nil && text.Field >= 0 {
+			r.Texts = append(r.Texts, text)
+		}
+		return nil
+	})
+	return fault("read the reviewed texts", err)
 }
 
 // Published records that a sink made a release visible, and seals the event that

@@ -109,6 +109,7 @@ var appendOnly = []string{
 	"research.decision", "research.source_shape", "research.drift_event", "research.applied",
 	"vault.identity", "vault.sealed_value", "vault.quarantined_row", "vault.object_name", "vault.decision_note", "vault.uid", "vault.erased", "vault.request_reason",
 	"research.release_series", "research.release_series_revocation", "vault.crosswalk",
+	"audit.text_review", "audit.text_review_item", "audit.text_review_answer", "research.reviewed_text",
 	"audit.person_version", "audit.signature", "audit.review", "audit.review_item", "audit.review_closed",
 	"audit.vault_request", "audit.vault_step", "audit.received", "audit.event", "audit.seal", "audit.node", "audit.checkpoint", "audit.payload"}
 

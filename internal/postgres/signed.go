@@ -63,12 +63,18 @@ func (s *Store) Redaction(ctx context.Context, target int64, reason string) (peo
 }
 
 func redaction(ctx context.Context, q querier, target int64, reason string) (people.Record, error) {
-	r := people.Record{Type: "audit_redaction", ID: itoa(int(target)), Version: "1"}
-	var leaf []byte
-	err := q.QueryRow(ctx, `SELECT leaf FROM audit.event JOIN audit.payload USING (event_id) WHERE event_id = $1`, target).Scan(&leaf)
+	r, err := redactionRecord(ctx, q, target, reason, ` JOIN audit.payload USING (event_id)`)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, status.NotFound("payload of event " + r.ID)
 	}
+	return r, err
+}
+
+// redactionRecord is the record of an event that beside, which is SQL, finds.
+func redactionRecord(ctx context.Context, q querier, target int64, reason, beside string) (people.Record, error) {
+	r := people.Record{Type: "audit_redaction", ID: itoa(int(target)), Version: "1"}
+	var leaf []byte
+	err := q.QueryRow(ctx, `SELECT leaf FROM audit.event`+beside+` WHERE event_id = $1`, target).Scan(&leaf)
 	r.SHA256 = sha256.Sum256(append([]byte("longitude.redaction/1\n"+reason+"\n"), leaf...))
 	return r, err
 }

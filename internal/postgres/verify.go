@@ -107,6 +107,10 @@ func (v *verification) told(ctx context.Context, index int64, e *audit.Event) er
 		return v.person(ctx, index, e)
 	case e.Action == audit.AuditReviewed:
 		return v.review(ctx, index, e)
+	case e.Action == audit.AuditRedacted:
+		return v.redaction(ctx, index, e)
+	case e.Action == audit.TextReviewed:
+		return v.texts(ctx, index, e)
 	case strings.HasPrefix(string(e.Action), "decision."):
 		return v.decision(ctx, index, e)
 	}
@@ -115,17 +119,15 @@ func (v *verification) told(ctx context.Context, index int64, e *audit.Event) er
 
 // payload reads the payload of an event, or else whether an event says that it was
 // redacted. It is read alone: a thousand of them may not fit into memory.
-func (v *verification) payload(ctx context.Context, p *audit.Row) error {
+func (v *verification) payload(ctx context.Context, p *audit.Row) (err error) {
 	if p.Payload != nil { // there is one
 		return v.tx.QueryRow(ctx, `SELECT salt, payload FROM audit.payload WHERE event_id = $1`, p.Event).Scan(&p.Salt, &p.Payload)
 	}
 	if !bytes.Contains(p.Leaf, []byte(`"commitment":"`)) {
 		return nil
 	}
-	return v.tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM audit.event e WHERE action = 'audit.redacted' AND object = $1
-		  AND (EXISTS (SELECT FROM audit.seal s WHERE s.event_id = e.event_id) OR EXISTS (SELECT FROM jobs.unsealed u WHERE u.event_id = e.event_id)))`,
-		audit.RedactionOf(p.Event)).Scan(&p.Redacted)
+	p.Redacted, err = v.redacted(ctx, p.Event)
+	return err
 }
 
 func (v *verification) places(ctx context.Context) ([]audit.Row, error) {

@@ -91,8 +91,8 @@ func (v *verification) person(ctx context.Context, index int64, e *audit.Event) 
 	return nil
 }
 
-// unrecorded finds signatures, people, decisions, closed reviews and publications
-// that no event tells of.
+// unrecorded finds signatures, people, decisions, closed reviews, texts for releases
+// and publications that no event tells of.
 func (v *verification) unrecorded(ctx context.Context) error {
 	told, err := v.toldOf(ctx)
 	if err != nil {
@@ -103,6 +103,7 @@ func (v *verification) unrecorded(ctx context.Context) error {
 		UNION ALL SELECT 'version ' || version || ' of person/' || person_id FROM audit.person_version
 		UNION ALL SELECT 'decision ' || decision_id FROM research.decision
 		UNION ALL SELECT 'the end of audit_review/' || review_id FROM audit.review_closed
+		UNION ALL SELECT DISTINCT 'the texts of text_review/' || review_id FROM research.reviewed_text
 		UNION ALL SELECT 'publication ' || encode(envelope_digest, 'hex') || ' of release/' || release_id FROM research.release_publication`)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (v *verification) unrecorded(ctx context.Context) error {
 // toldOf names what events tell of, as unrecorded does.
 func (v *verification) toldOf(ctx context.Context) (map[string]bool, error) {
 	rows, err := v.tx.Query(ctx, `SELECT leaf FROM audit.event 
-		WHERE action IN ('signature.given', 'access.granted', 'access.revoked', 'audit.reviewed', 'release.published') OR action LIKE 'decision.%'`)
+		WHERE action IN ('signature.given', 'access.granted', 'access.revoked', 'audit.reviewed', 'text.reviewed', 'release.published') OR action LIKE 'decision.%'`)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +134,8 @@ func (v *verification) toldOf(ctx context.Context) (map[string]bool, error) {
 			told[fmt.Sprint("signature ", e.Detail["signature"])] = true
 		case audit.AuditReviewed:
 			told["the end of "+e.Object] = true
+		case audit.TextReviewed:
+			told["the texts of "+e.Object] = true
 		case audit.ReleasePublished:
 			told[fmt.Sprint("publication ", e.Detail["envelope"], " of ", e.Object)] = true
 		case audit.AccessGranted, audit.AccessRevoked:

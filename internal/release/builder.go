@@ -44,6 +44,7 @@ type Builder struct {
 	gate     gate
 	window   func(code string) (first, last study.Date)
 	quality  *quality
+	unread   [][]int // texts that await review, per form and field
 	tally    Tally
 	visits   []happened // of the participant at hand
 	order    []int      // the released ones among the participant's records
@@ -64,7 +65,7 @@ func NewBuilder(s *study.Study, p Plan) *Builder {
 	b := &Builder{study: s, plan: p, baseline: s.Baseline(), tables: Tables(s)}
 	for i := range s.Forms {
 		_, fields := formTable(s, i)
-		b.fields = append(b.fields, fields)
+		b.fields, b.unread = append(b.fields, fields), append(b.unread, make([]int, len(s.Forms[i].Fields)))
 	}
 	_, b.quasi = participantsTable(s)
 	b.quality = newQuality(s, b.tables)

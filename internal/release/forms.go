@@ -19,7 +19,8 @@ type fieldColumns struct {
 	field int // in Form.Fields
 	first int // in Table.Columns
 	value []study.Column
-	read  reader
+	read  reader       // nil: the value is sealed
+	seal  study.Action // what leaves of a sealed value
 }
 
 // reader appends the value of one canonical answer to the vectors of the
@@ -28,7 +29,8 @@ type fieldColumns struct {
 type reader func(out []study.Vector, text string) (reason string, ok bool)
 
 // formTable describes the wide table of form i and how its fields fill it.
-// Fields that are sealed at door 1 have no column.
+// Fields that are sealed at door 1 have columns only where the study releases
+// something of them.
 func formTable(s *study.Study, i int) (*study.Table, []fieldColumns) {
 	form := &s.Forms[i]
 	t := &study.Table{Name: form.Name, Label: form.Label, Grain: "one row per record of the form"}
@@ -50,11 +52,15 @@ func formTable(s *study.Study, i int) (*study.Table, []fieldColumns) {
 	var fields []fieldColumns
 	for f := range form.Fields {
 		field := &form.Fields[f]
-		if field.Sealed() {
-			continue
-		}
 		value, read := valueColumns(form, field)
 		columns := append(value, missingColumn(form, field))
+		if field.Sealed() {
+			columns, read = sealedColumns(form, field), nil
+			value = columns[:min(1, len(columns))]
+		}
+		if len(columns) == 0 {
+			continue
+		}
 		for collides(columns, taken) {
 			for c := range columns {
 				columns[c].Name = form.Name + "_" + columns[c].Name
@@ -63,7 +69,7 @@ func formTable(s *study.Study, i int) (*study.Table, []fieldColumns) {
 		for _, c := range columns {
 			taken[c.Name] = true
 		}
-		fields = append(fields, fieldColumns{f, len(t.Columns), columns[:len(value)], read})
+		fields = append(fields, fieldColumns{f, len(t.Columns), columns[:len(value)], read, field.Release.Action})
 		t.Columns = append(t.Columns, columns...)
 	}
 	return t, fields

@@ -100,8 +100,12 @@ type Risk struct {
 type Waived func(ctx context.Context, digest study.Digest) (string, error)
 
 // Judge shows the risk gate all participants added, and r what it chose. An error of
-// code deid.risk says what of the study's policy does not hold and nobody has waived.
+// code deid.risk says what of the study's policy does not hold and nobody has waived;
+// one of code deid.unreviewed, how many texts of a field two people have yet to read.
 func (b *Builder) Judge(ctx context.Context, r *deid.Recipient, waived Waived) (*Risk, error) {
+	if err := b.unreviewed(); err != nil {
+		return nil, err
+	}
 	all := b.wholePeople()
 	var isNew []bool
 	if before := b.plan.Before; before != nil {

@@ -54,7 +54,7 @@ func personalColumns(s *study.Study, form, field, at int, taken map[string]bool)
 			value[c].Name = f.Name + "_" + value[c].Name
 		}
 	}
-	return personal{form, fieldColumns{field, at, value, read}}
+	return personal{form, fieldColumns{field, at, value, read, study.ByClass}}
 }
 
 // addPersonal appends the value of p to its columns of a batch.
@@ -65,7 +65,7 @@ func (b *Builder) addPersonal(batch *study.Batch, p personal, records []study.Cu
 			continue
 		}
 		answer := answerOf(records[i].Answers, p.field)
-		if answer == study.MissingMark || answer == study.SealedMark {
+		if answer == study.MissingMark || study.IsSealed(answer) {
 			continue
 		}
 		if _, ok := p.read(columns, answer); !ok {

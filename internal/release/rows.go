@@ -312,12 +312,18 @@ func (b *Builder) addAnswers(batch *study.Batch, r *study.CurrentRecord) error {
 	form := &b.study.Forms[r.Key.Form]
 	rest, at, more := r.Answers, 0, true
 	answer := ""
-	for _, f := range b.fields[r.Key.Form] {
+	fields := b.fields[r.Key.Form]
+	for n := range fields {
+		f := &fields[n]
 		for ; at <= f.field && more; at++ {
 			answer, rest, more = strings.Cut(rest, string(study.FieldSeparator))
 		}
 		if at <= f.field {
 			return misfit(form, f.field, "a record has fewer answers than the form has fields")
+		}
+		if f.read == nil {
+			b.addSealed(batch, f, r, answer)
+			continue
 		}
 		columns := batch.Vectors[f.first : f.first+len(f.value)]
 		why := &batch.Vectors[f.first+len(f.value)]

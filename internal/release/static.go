@@ -19,7 +19,7 @@ func (b *Builder) Static(ctx context.Context, released []*study.Table, claim str
 		scheduleBatch(t[0], b.study),
 		qualityBatch(t[1], b.quality, tellerOf(b.study)),
 		codelistsBatch(t[2], b.study),
-		reasonsBatch(t[3]),
+		reasonsBatch(t[3], b.study),
 		dictionaryBatch(t[4], released),
 	}
 	if err := b.settle(ctx, released, parts, batches); err != nil {
@@ -158,7 +158,7 @@ func codelists(s *study.Study) []codelist {
 			{Code: string(study.Flag), Label: "Somebody should look at it"},
 			{Code: string(study.Note), Label: "Worth counting, no more"},
 		}},
-		codelist{listReasons, study.MissingReasons},
+		codelist{listReasons, missingReasons(s)},
 		codelist{listOffChart, study.OffChart},
 	)
 }
@@ -177,9 +177,9 @@ func codelistsBatch(t *study.Table, s *study.Study) *study.Batch {
 	return batch
 }
 
-func reasonsBatch(t *study.Table) *study.Batch {
+func reasonsBatch(t *study.Table, s *study.Study) *study.Batch {
 	batch := newBatch(t)
-	for i, reason := range study.MissingReasons {
+	for i, reason := range missingReasons(s) {
 		l := staticLine(batch)
 		l.int(int64(i + 1))
 		l.text(reason.Code)
