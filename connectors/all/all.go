@@ -5,6 +5,7 @@ import (
 	"longitude/connectors"
 	"longitude/connectors/folder"
 	"longitude/connectors/gcs"
+	"longitude/connectors/redcap"
 	"longitude/connectors/sftp"
 )
 
@@ -13,6 +14,7 @@ func Specs() []connectors.Spec {
 	return []connectors.Spec{
 		folder.Spec(),
 		gcs.Spec(),
+		redcap.Spec(),
 		sftp.Spec(),
 	}
 }

@@ -236,7 +236,7 @@ func (s *Server) answer(w http.ResponseWriter, q query, a *Access) {
 		s.refuse(w, q, no)
 		return
 	}
-	if s.MaxCells > 0 && len(t.rows)*len(t.columns) > s.MaxCells {
+	if s.MaxCells > 0 && q.get("content") == "record" && len(t.rows)*len(t.columns) > s.MaxCells {
 		s.fault(w, Memory)
 		return
 	}
