@@ -99,12 +99,17 @@ func ParseTold(packed string) Told {
 		return Told{}
 	}
 	t := Told{Dated: packed[0] == 'm'}
-	var n [4]int64
-	rest := packed[1:]
-	for i := range n {
-		var number string
-		number, rest, _ = strings.Cut(rest, "/")
-		n[i], _ = strconv.ParseInt(number, 10, 64) // we wrote it
+	var n [4]int64 // we wrote them: digits, a minus before some
+	sign, i := int64(1), 0
+	for _, c := range []byte(packed[1:]) {
+		switch {
+		case c == '/' && i < len(n)-1:
+			sign, i = 1, i+1
+		case c == '-':
+			sign = -1
+		default:
+			n[i] = n[i]*10 + sign*int64(c-'0')
+		}
 	}
 	t.At, t.Landed, t.Ordinal, t.Precedence = n[0], n[1], n[2], int32(n[3])
 	return t

@@ -90,37 +90,51 @@ func (c *cells) time() time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(v)) + postgresEpoch*86400*1e6).UTC()
 }
 
-// grouped collects rows about participants in whatever order they come.
+// grouped collects rows about participants in whatever order they come. It is used
+// again and again: rows handed over are valid until it is cleared.
 type grouped[T any] struct {
 	of   []int32 // place of the participant whose row it is
 	rows []T
+	held []int32 // rows by participant
+	ends []int32
 }
 
-func (g *grouped[T]) add(of int32, row T) {
+func (g *grouped[T]) clear() { g.of, g.rows = g.of[:0], g.rows[:0] }
+
+// add makes room for a row.
+func (g *grouped[T]) add(of int32) *T {
+	var row T
 	g.of, g.rows = append(g.of, of), append(g.rows, row)
+	return &g.rows[len(g.rows)-1]
 }
 
 // each hands over the rows of every participant that has some, in order.
-func (g *grouped[T]) each(participants int, order func(a, b T) int, do func(of int, rows []T)) {
-	ends := make([]int, participants+1)
+func (g *grouped[T]) each(participants int, order func(a, b *T) int, do func(of int, rows []int32)) {
+	g.ends = append(g.ends[:0], make([]int32, participants+1)...)
 	for _, of := range g.of {
-		ends[of+1]++
+		g.ends[of+1]++
 	}
 	for i := range participants {
-		ends[i+1] += ends[i]
+		g.ends[i+1] += g.ends[i]
 	}
-	next, placed := slices.Clone(ends), make([]T, len(g.rows))
-	for i, of := range g.of {
-		placed[next[of]] = g.rows[i]
-		next[of]++
+	g.held = slices.Grow(g.held[:0], len(g.rows))[:len(g.rows)]
+	for i := len(g.of) - 1; i >= 0; i-- { // from behind: each end becomes where its rows begin
+		end := &g.ends[g.of[i]+1]
+		*end--
+		g.held[*end] = int32(i)
 	}
+	byOrder := func(a, b int32) int { return order(&g.rows[a], &g.rows[b]) }
 	for i := range participants {
-		rows := placed[ends[i]:ends[i+1]:ends[i+1]]
+		end := int32(len(g.held))
+		if i+2 < len(g.ends) {
+			end = g.ends[i+2]
+		}
+		rows := g.held[g.ends[i+1]:end]
 		if len(rows) == 0 {
 			continue
 		}
-		if !slices.IsSortedFunc(rows, order) {
-			slices.SortFunc(rows, order)
+		if !slices.IsSortedFunc(rows, byOrder) {
+			slices.SortFunc(rows, byOrder)
 		}
 		do(i, rows)
 	}

@@ -25,8 +25,8 @@ func (r *saidReader) add(of int32, v *study.VersionRef, c *cells) {
 	if v.Late {
 		return
 	}
-	r.grouped.add(of, said{study.CurrentRecord{Key: v.Key, Version: v.Version}, c.int32(), v.Removed})
-	is := &r.rows[len(r.rows)-1]
+	is := r.grouped.add(of)
+	is.Key, is.Version, is.shape, is.removed = v.Key, v.Version, c.int32(), v.Removed
 	is.Answers, is.Missing, is.Findings = c.text(), c.word(), c.word()
 }
 
@@ -34,14 +34,15 @@ func (r *saidReader) add(of int32, v *study.VersionRef, c *cells) {
 // which storage numbers forms, with answers in today's order of fields.
 func (r *saidReader) currents(reg *registered, participants int) (out [][]study.CurrentRecord, err error) {
 	out = make([][]study.CurrentRecord, participants)
-	r.each(participants, func(a, b said) int {
+	all := make([]study.CurrentRecord, 0, len(r.rows))
+	r.each(participants, func(a, b *said) int {
 		return cmp.Or(cmp.Compare(reg.formIDs[a.Key.Form], reg.formIDs[b.Key.Form]), cmp.Compare(a.Key.VisitNo, b.Key.VisitNo),
 			cmp.Compare(a.Key.Occurrence, b.Key.Occurrence), cmp.Compare(a.Version, b.Version))
-	}, func(of int, rows []said) {
-		out[of] = make([]study.CurrentRecord, 0, len(rows))
-		for i := range rows {
-			s := &rows[i]
-			if s.removed || i+1 < len(rows) && rows[i+1].Key == s.Key {
+	}, func(of int, rows []int32) {
+		start := len(all)
+		for i, row := range rows {
+			s := &r.rows[row]
+			if s.removed || i+1 < len(rows) && r.rows[rows[i+1]].Key == s.Key {
 				continue
 			}
 			if s.shape != reg.shapes[s.Key.Form] {
@@ -53,8 +54,9 @@ func (r *saidReader) currents(reg *registered, participants int) (out [][]study.
 				}
 				s.Answers, s.Missing = reorder(s.Answers, s.Missing, order)
 			}
-			out[of] = append(out[of], s.CurrentRecord)
+			all = append(all, s.CurrentRecord)
 		}
+		out[of] = all[start:len(all):len(all)]
 	})
 	return out, err
 }

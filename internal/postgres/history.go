@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -98,6 +99,16 @@ type historyReader struct {
 	out []study.History
 }
 
+// collected are rows on their way into histories.
+type collected struct {
+	persons    grouped[dated[study.Participant]]
+	visits     grouped[dated[study.Visit]]
+	deviations grouped[dated[study.Deviation]]
+	holds      grouped[dated[study.Hold]]
+	versions   grouped[study.VersionRef]
+	said       saidReader
+}
+
 // each hands over the rows about the participants that a query finds among the
 // batches in question. The query begins with participant_id.
 func (r *historyReader) each(ctx context.Context, columns, table string, read func(of int32, c *cells)) error {
@@ -115,16 +126,19 @@ type dated[T any] struct {
 	is    T
 }
 
-// latest hands over, by participant and in order, the newest version of each thing.
-func latest[T any](g *grouped[dated[T]], participants int, order func(a, b *T) int, do func(of int, is *T)) {
-	g.each(participants, func(a, b dated[T]) int {
+// latest appends the newest version of each thing to what a participant has.
+func latest[T any](g *grouped[dated[T]], participants int, order func(a, b *T) int, to func(of int, things []T)) {
+	all := make([]T, 0, len(g.rows))
+	g.each(participants, func(a, b *dated[T]) int {
 		return cmp.Or(order(&a.is, &b.is), cmp.Compare(a.batch, b.batch))
-	}, func(of int, rows []dated[T]) {
-		for i := range rows {
-			if i+1 == len(rows) || order(&rows[i].is, &rows[i+1].is) != 0 {
-				do(of, &rows[i].is)
+	}, func(of int, rows []int32) {
+		start := len(all)
+		for i, row := range rows {
+			if i+1 == len(rows) || order(&g.rows[row].is, &g.rows[rows[i+1]].is) != 0 {
+				all = append(all, g.rows[row].is)
 			}
 		}
+		to(of, all[start:len(all):len(all)])
 	})
 }
 
@@ -134,38 +148,41 @@ func (r *historyReader) participants(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	var all grouped[dated[study.Participant]]
+	all := &r.collected.persons
+	all.clear()
 	if err := r.each(ctx, "batch_id, site, enrolled, consented, withdrawn, status, status_on, facts, told", "research.participant_version", func(of int32, c *cells) {
-		batch, known := c.int64(), &r.out[of].Participant
-		all.add(of, dated[study.Participant]{batch, study.Participant{ID: known.ID, Code: known.Code, Site: c.word(), Enrolled: c.bool(),
-			Consented: c.date(), Withdrawn: c.date(), Status: study.ParticipantStatus(c.word()), StatusOn: c.date(), Facts: c.text(), Told: c.text()}})
+		row, known := all.add(of), &r.out[of].Participant
+		row.batch = c.int64()
+		row.is = study.Participant{ID: known.ID, Code: known.Code, Site: c.word(), Enrolled: c.bool(),
+			Consented: c.date(), Withdrawn: c.date(), Status: study.ParticipantStatus(c.word()), StatusOn: c.date(), Facts: c.text(), Told: c.text()}
 	}); err != nil {
 		return err
 	}
-	latest(&all, len(r.out), func(*study.Participant, *study.Participant) int { return 0 }, func(of int, p *study.Participant) {
-		if p.Code != "" { // known as of the batch
-			r.out[of].Participant = *p
+	latest(all, len(r.out), func(*study.Participant, *study.Participant) int { return 0 }, func(of int, p []study.Participant) {
+		if p[0].Code != "" { // known as of the batch
+			r.out[of].Participant = p[0]
 		}
 	})
 	return nil
 }
 
 func (r *historyReader) visits(ctx context.Context) error {
-	var all grouped[dated[study.Visit]]
+	all := &r.collected.visits
+	all.clear()
 	if err := r.each(ctx, `batch_id, visit_no, visit_key, visit_type, actual, planned, declared, reason, modified, status, timing, due, window_start, window_end,
 		from_target, outside_window, withheld, protocol, told`, "research.visit_version", func(of int32, c *cells) {
-		all.add(of, dated[study.Visit]{c.int64(), r.visit(c)})
+		row := all.add(of)
+		row.batch = c.int64()
+		r.visit(c, &row.is)
 	}); err != nil {
 		return err
 	}
-	latest(&all, len(r.out), func(a, b *study.Visit) int { return cmp.Compare(a.No, b.No) }, func(of int, v *study.Visit) {
-		r.out[of].Visits = append(r.out[of].Visits, *v)
-	})
+	latest(all, len(r.out), func(a, b *study.Visit) int { return cmp.Compare(a.No, b.No) }, func(of int, v []study.Visit) { r.out[of].Visits = v })
 	return nil
 }
 
-func (r *historyReader) visit(c *cells) study.Visit {
-	v := study.Visit{No: c.int32(), Key: c.word(), Type: -1}
+func (r *historyReader) visit(c *cells, v *study.Visit) {
+	v.No, v.Key, v.Type = c.int32(), c.word(), -1
 	if index, ok := r.reg.visitOf[c.word()]; ok {
 		v.Type = index
 	}
@@ -184,36 +201,37 @@ func (r *historyReader) visit(c *cells) study.Visit {
 		t := study.Told{At: v.Modified.UnixMicro(), Dated: true}
 		v.Told = study.VisitTold{Actual: t, Planned: t, Declared: t}
 	}
-	return v
 }
 
 func (r *historyReader) deviations(ctx context.Context) error {
-	var all grouped[dated[study.Deviation]]
+	all := &r.collected.deviations
+	all.clear()
 	if err := r.each(ctx, "batch_id, visit_no, code, detail, kind, state, evidence", "research.deviation_version", func(of int32, c *cells) {
-		all.add(of, dated[study.Deviation]{c.int64(), study.Deviation{DeviationKey: study.DeviationKey{VisitNo: c.int32(), Code: c.word(), Detail: c.word()},
-			Kind: study.DeviationKind(c.word()), State: study.DeviationState(c.word()), Evidence: c.text()}})
+		*all.add(of) = dated[study.Deviation]{c.int64(), study.Deviation{DeviationKey: study.DeviationKey{VisitNo: c.int32(), Code: c.word(), Detail: c.word()},
+			Kind: study.DeviationKind(c.word()), State: study.DeviationState(c.word()), Evidence: c.text()}}
 	}); err != nil {
 		return err
 	}
-	latest(&all, len(r.out), func(a, b *study.Deviation) int {
+	latest(all, len(r.out), func(a, b *study.Deviation) int {
 		return cmp.Or(cmp.Compare(a.VisitNo, b.VisitNo), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Detail, b.Detail))
-	}, func(of int, d *study.Deviation) { r.out[of].Deviations = append(r.out[of].Deviations, *d) })
+	}, func(of int, d []study.Deviation) { r.out[of].Deviations = d })
 	return nil
 }
 
 func (r *historyReader) holds(ctx context.Context) error {
-	var all grouped[dated[study.Hold]]
+	all := &r.collected.holds
+	all.clear()
 	if err := r.each(ctx, "batch_id, form_id, visit_no, occurrence, code", "research.hold_version", func(of int32, c *cells) {
 		batch := c.int64()
 		if index, ok := r.reg.formOf[c.int16()]; ok { // else the form left the study
-			all.add(of, dated[study.Hold]{batch, study.Hold{Key: study.RecordKey{Form: index, VisitNo: c.int32(), Occurrence: c.word()}, Code: c.word()}})
+			*all.add(of) = dated[study.Hold]{batch, study.Hold{Key: study.RecordKey{Form: index, VisitNo: c.int32(), Occurrence: c.word()}, Code: c.word()}}
 		}
 	}); err != nil {
 		return err
 	}
-	latest(&all, len(r.out), func(a, b *study.Hold) int { return compareKeys(&a.Key, &b.Key) }, func(of int, h *study.Hold) {
-		if h.Code != "" { // else it waits no more
-			r.out[of].Holds = append(r.out[of].Holds, *h)
+	latest(all, len(r.out), func(a, b *study.Hold) int { return compareKeys(&a.Key, &b.Key) }, func(of int, h []study.Hold) {
+		if h = slices.DeleteFunc(h, func(h study.Hold) bool { return h.Code == "" }); len(h) > 0 { // others wait no more
+			r.out[of].Holds = h
 		}
 	})
 	return nil
@@ -229,29 +247,37 @@ func (r *historyReader) versions(ctx context.Context, whole bool) ([][]study.Cur
 	if whole {
 		columns += ", " + saidColumns
 	}
-	var all grouped[study.VersionRef]
-	var said saidReader
+	all, said := &r.collected.versions, &r.collected.said
+	all.clear()
+	said.clear()
 	if err := r.each(ctx, columns, "research.record_version", func(of int32, c *cells) {
 		index, ok := r.reg.formOf[c.int16()]
 		if !ok {
 			return // the form left the study
 		}
-		v := study.VersionRef{Key: study.RecordKey{Form: index, VisitNo: c.int32(), Occurrence: c.word()}, Version: c.int32()}
+		v := all.add(of)
+		v.Key, v.Version = study.RecordKey{Form: index, VisitNo: c.int32(), Occurrence: c.word()}, c.int32()
 		op := c.next()[0]
 		v.Removed, v.Late = op == 'd', op == 'h'
 		copy(v.Hash[:], c.next())
 		v.Modified, v.BatchID, v.Ordinal, v.Entered = c.time(), c.int64(), int64(c.int32()), c.date()
 		v.Landed, v.Precedence = r.landed(v.BatchID), r.precedence[v.BatchID]
-		all.add(of, v)
 		if whole {
-			said.add(of, &v, c)
+			said.add(of, v, c)
 		}
 	}); err != nil {
 		return nil, err
 	}
-	all.each(len(r.out), func(a, b study.VersionRef) int {
+	versions := make([]study.VersionRef, 0, len(all.rows))
+	all.each(len(r.out), func(a, b *study.VersionRef) int {
 		return cmp.Or(compareKeys(&a.Key, &b.Key), cmp.Compare(a.Version, b.Version))
-	}, func(of int, versions []study.VersionRef) { r.out[of].Versions = versions })
+	}, func(of int, rows []int32) {
+		start := len(versions)
+		for _, row := range rows {
+			versions = append(versions, all.rows[row])
+		}
+		r.out[of].Versions = versions[start:len(versions):len(versions)]
+	})
 	if !whole {
 		return nil, nil
 	}

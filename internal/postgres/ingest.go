@@ -18,6 +18,7 @@ type Ingest struct {
 	begun    time.Time
 	software string
 	past     past
+	next     int64 // number of the next new participant; 0 = nobody is new yet
 
 	records, sealed, visits, participants, deviations, holds copyBuffer
 }
@@ -58,6 +59,11 @@ func (in *Ingest) Landing() study.Landing { return study.Landing{Batch: in.batch
 
 // Commit makes everything durable and visible.
 func (in *Ingest) Commit(ctx context.Context) error {
+	if in.next > 0 {
+		if _, err := in.tx.Exec(ctx, `UPDATE research.allocation SET next = $1 WHERE what = 'participant'`, in.next); err != nil {
+			return fault("allocate participant numbers", err)
+		}
+	}
 	return fault("commit the batch", in.tx.Commit(ctx))
 }
 
@@ -84,19 +90,20 @@ func (in *Ingest) Resolve(ctx context.Context, ids []study.SealedIdentity) (numb
 	if len(missing) == 0 {
 		return numbers, isNew, nil
 	}
-	// The row lock on the allocation serialises everyone who adds participants;
-	// what the other added while we waited must be looked up again.
-	var next int64
-	if err := in.tx.QueryRow(ctx, `SELECT next FROM research.allocation WHERE what = 'participant' FOR UPDATE`).Scan(&next); err != nil {
-		return nil, nil, fault("allocate participant numbers", err)
-	}
-	if err := in.lookUp(ctx, codes, at, numbers); err != nil {
-		return nil, nil, err
+	// The row lock on the allocation serialises everyone who adds participants, until
+	// the transaction ends; what another added while we waited must be looked up again.
+	if in.next == 0 {
+		if err := in.tx.QueryRow(ctx, `SELECT next FROM research.allocation WHERE what = 'participant' FOR UPDATE`).Scan(&in.next); err != nil {
+			return nil, nil, fault("allocate participant numbers", err)
+		}
+		if err := in.lookUp(ctx, codes, at, numbers); err != nil {
+			return nil, nil, err
+		}
 	}
 	var participants, identities, vaulted copyBuffer
 	for _, i := range missingOf(numbers) {
-		numbers[i], isNew[i] = next, true
-		next++
+		numbers[i], isNew[i] = in.next, true
+		in.next++
 		id := &ids[i]
 		participants.row(4)
 		participants.int64(numbers[i])
@@ -114,9 +121,6 @@ func (in *Ingest) Resolve(ctx context.Context, ids []study.SealedIdentity) (numb
 		vaulted.bytes(id.Box)
 		vaulted.int32(int32(id.KeyVersion))
 		vaulted.int32(int32(id.Canon))
-	}
-	if _, err := in.tx.Exec(ctx, `UPDATE research.allocation SET next = $1 WHERE what = 'participant'`, next); err != nil {
-		return nil, nil, fault("allocate participant numbers", err)
 	}
 	if err := participants.send(ctx, in.tx, "research.participant", "participant_id, study_id, code, batch_id"); err != nil {
 		return nil, nil, err

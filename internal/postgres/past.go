@@ -17,6 +17,8 @@ type past struct {
 	reg  *registered
 	upTo int64
 
+	collected collected // of the participants read last
+
 	told       bool                          // what follows has been read
 	origins    map[int64]int64               // of batches that read an object again: the batch that first did
 	precedence map[int64]int32               // of the sources that recorded batches, where it is not 0
