@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"longitude/study"
@@ -54,6 +55,7 @@ type ProposedVisit struct {
 	Timed         bool // day, window and anchor are known
 	Day           int
 	Before, After int
+	Open          bool   // the day has no window
 	Anchor        string // visit that the day counts from; "" = the study's baseline
 	Repeats       bool
 	Optional      bool
@@ -112,7 +114,10 @@ func (p *Proposal) study() []byte {
 func (v *ProposedVisit) write(b *bytes.Buffer) {
 	fmt.Fprintf(b, "  - name: %s\n    label: %s\n", v.Name, QuoteYAML(v.Label))
 	if v.Timed {
-		fmt.Fprintf(b, "    day: %d\n    window: [%d, %d]\n", v.Day, -v.Before, v.After)
+		fmt.Fprintf(b, "    day: %d\n", v.Day)
+		if !v.Open {
+			fmt.Fprintf(b, "    window: [%d, %d]\n", -v.Before, v.After)
+		}
 		if v.Anchor != "" {
 			fmt.Fprintf(b, "    anchor: %s\n", v.Anchor)
 		}
@@ -316,4 +321,41 @@ func ProposeClass(kind string, direct bool, words ...string) string {
 		return "quasi"
 	}
 	return "clinical"
+}
+
+var rangeEnd = regexp.MustCompile(`^-?\d{1,15}(\.\d{1,9})?$`)
+
+// ProposeRange is the range of a field of that type, by its ends (ge, gt, le or lt and
+// a value); "" where the values cannot be compared with them, or none is inside.
+func ProposeRange(kind string, ends ...Setting) string {
+	first := map[string]string{} // g, l → value
+	var written []Setting
+	for _, end := range ends {
+		side := end.Key[:1]
+		if isDate := kind == "date"; first[side] != "" || isDate && !isDay(end.Value) || !isDate && !(isNumber(kind) && rangeEnd.MatchString(end.Value)) {
+			continue
+		}
+		first[side] = end.Value
+		written = append(written, Setting{end.Key, QuoteYAML(end.Value)})
+	}
+	if low, high := first["g"], first["l"]; low != "" && high != "" && !ascending(low, high, kind) {
+		return ""
+	}
+	return flow(written)
+}
+
+func isDay(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	return err == nil
+}
+
+func isNumber(kind string) bool { return kind == "integer" || strings.HasPrefix(kind, "decimal") }
+
+func ascending(low, high, kind string) bool {
+	if kind == "date" {
+		return low < high
+	}
+	from, _ := strconv.ParseFloat(low, 64)
+	to, _ := strconv.ParseFloat(high, 64)
+	return from < to
 }

@@ -8,6 +8,7 @@ import (
 	"longitude/transform/formats/fhir"
 	"longitude/transform/formats/json"
 	"longitude/transform/formats/odm"
+	"longitude/transform/formats/redcap"
 	"longitude/transform/formats/xlsx"
 	"longitude/transform/formats/xport"
 )
@@ -21,6 +22,7 @@ func Formats() map[string]transform.Format {
 		"json":        json.Format{},
 		"ndjson":      json.Format{Lines: true},
 		"odm":         odm.Format{},
+		"redcap":      redcap.Format{JSON: json.Format{}},
 		"xlsx":        xlsx.Format{},
 		"xport":       xport.Format{},
 	}

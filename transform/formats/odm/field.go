@@ -3,10 +3,8 @@ package odm
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"longitude/study"
 	"longitude/transform"
@@ -93,45 +91,14 @@ func (m *model) choices(item *node) (found []study.ChoiceItem) {
 // limits are the ends of an item's range, as YAML; "" where it has none that values
 // of the type can be compared with.
 func limits(item *node, kind string) string {
-	ends := map[string]string{} // g, l → end
-	var written []string
+	var ends []transform.Setting
 	for _, check := range item.all("RangeCheck") {
-		key := strings.ToLower(check.at("Comparator"))
-		value := strings.TrimSpace(check.below("CheckValue").text)
-		switch key {
+		switch key := strings.ToLower(check.at("Comparator")); key {
 		case "ge", "gt", "le", "lt":
-		default:
-			continue
-		}
-		if side := key[:1]; ends[side] == "" && isEnd(value, kind) {
-			ends[side] = value
-			written = append(written, key+": "+transform.QuoteYAML(value))
+			ends = append(ends, transform.Setting{Key: key, Value: strings.TrimSpace(check.below("CheckValue").text)})
 		}
 	}
-	if low, high := ends["g"], ends["l"]; low != "" && high != "" && !ascending(low, high, kind) {
-		return ""
-	}
-	return strings.Join(written, ", ")
-}
-
-var number = regexp.MustCompile(`^-?\d{1,15}(\.\d{1,9})?$`)
-
-// isEnd reports whether a range of the type can end there.
-func isEnd(value, kind string) bool {
-	if kind == "date" {
-		_, err := time.Parse(time.DateOnly, value)
-		return err == nil
-	}
-	return (kind == "integer" || strings.HasPrefix(kind, "decimal")) && number.MatchString(value)
-}
-
-func ascending(low, high, kind string) bool {
-	if kind == "date" {
-		return low < high
-	}
-	from, _ := strconv.ParseFloat(low, 64)
-	to, _ := strconv.ParseFloat(high, 64)
-	return from < to
+	return transform.ProposeRange(kind, ends...)
 }
 
 // unit is what an item is measured in, where that is one thing.
