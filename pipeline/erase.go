@@ -69,6 +69,9 @@ func (in *Ingester) Erase(ctx context.Context, f *Feed, did func(study.LandedObj
 		if err := strip(ctx, f, o.Object, t.rows); err != nil {
 			return e, err
 		}
+		if len(t.rows) > 0 {
+			study.Reached(study.PointMidErase)
+		}
 		t.rows = nil
 	}
 	return e, nil

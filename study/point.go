@@ -21,6 +21,9 @@ const (
 	PointMidPublish     = "release.mid_publish"     // some of the release's files are in the sink
 	PointBeforeEnvelope = "release.before_envelope" // staged in the sink, envelope not written
 	PointAfterEnvelope  = "release.after_envelope"  // visible, not yet recorded as published
+	PointErased         = "erase.vault"             // nothing of the person is in the vault, all is still landed
+	PointMidErase       = "erase.mid_landing"       // some objects are without the person's rows
+	PointBeforeEnd      = "erase.before_end"        // everything is erased, the request is still open
 	PointBeforeDelivery = "lineage.before_delivery" // runs have ended, nobody is told of them
 )
 
@@ -29,5 +32,6 @@ var Points = []string{
 	PointReceived, PointAnswered,
 	PointLanded, PointMidCopy, PointBeforeCommit, PointAfterCommit, PointBeforeAck, PointSettled,
 	PointMidSeal, PointBeforeSeal, PointSealed,
-	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointMidPublish, PointBeforeEnvelope, PointAfterEnvelope, PointBeforeDelivery,
+	PointMidPart, PointPartsBuilt, PointBeforeApproval, PointMidPublish, PointBeforeEnvelope, PointAfterEnvelope,
+	PointErased, PointMidErase, PointBeforeEnd, PointBeforeDelivery,
 }

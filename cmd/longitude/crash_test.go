@@ -15,6 +15,9 @@ import (
 func TestCrash(t *testing.T) {
 	var crashes []crash
 	for _, point := range study.Points {
+		if strings.HasPrefix(point, "erase.") { // see TestErasureIsKilled
+			continue
+		}
 		first, second := 0, 2
 		if strings.HasPrefix(point, "release.") {
 			first, second = 1, 3

@@ -245,6 +245,7 @@ func (h *house) erase(ctx context.Context, r *postgres.VaultState, actor string)
 	if err := h.store.EraseIdentities(ctx, &started); err != nil {
 		return err
 	}
+	study.Reached(study.PointErased)
 	done, err := h.eraseLanded(ctx, &started)
 	if err != nil {
 		return err
@@ -252,6 +253,7 @@ func (h *house) erase(ctx context.Context, r *postgres.VaultState, actor string)
 	if _, err := h.recalculate(ctx, r.Study, r.Participants, actor); err != nil {
 		return err
 	}
+	study.Reached(study.PointBeforeEnd)
 	if err := h.store.Erased(ctx, &started, actor, map[string]any{"objects": done.Objects, "rows": done.Rows, "unread_objects": done.Unread}); err != nil {
 		return err
 	}

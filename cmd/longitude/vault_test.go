@@ -279,6 +279,12 @@ func newErasable(t *testing.T) *erasable {
 	x.others = x.number("SELECT count(*) FROM research.record_current WHERE op = 'u' AND participant_id <> 2")
 	x.drop("c.csv", smallHeader+person("P-4"))
 	x.sync(study.ExitOK)
+	// A file of a name that nobody read further than.
+	h := x.house()
+	f, err := h.landed(h.cfg.Sources[0])
+	x.must(err)
+	x.must(h.store.RefuseFile(t.Context(), "small-01", "ada", study.FileRecord{Source: "clinic", Item: "refused", Version: "1", Code: "ingest.row_count",
+		RunID: x.number("SELECT max(run_id) FROM jobs.run"), SealedName: f.Intake.SealName(canary + ".csv"), KeyVersion: f.Intake.KeyVersion()}))
 	return x
 }
 
@@ -432,7 +438,7 @@ func (x *trial) openedVault(h *house) (hits []string) {
 			hits = append(hits, "quarantine")
 		}
 	}
-	for _, row := range x.query("SELECT box FROM vault.object_name") {
+	for _, row := range x.query("SELECT box FROM vault.object_name UNION ALL SELECT name FROM jobs.file WHERE name IS NOT NULL") {
 		if text, err := f.Intake.OpenName(row[0].([]byte)); err != nil || strings.Contains(text, "ZZCANARY") {
 			hits = append(hits, "names")
 		}
