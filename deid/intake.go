@@ -116,6 +116,9 @@ func (in *Intake) Seal(d *study.Draft, participant int64) (study.Record, error) 
 		Hash: in.contentHash(f, d), KeyVersion: in.KeyVersion(),
 	}
 	rec.Visit.Key = in.unnamed(d.Visit.Key)
+	if d.Extent != study.ToldWhole {
+		rec.Part = in.part(f, d)
+	}
 	if len(d.Private) > 0 {
 		rec.Sealed = make([]study.SealedItem, len(d.Private))
 		for i, p := range d.Private {

@@ -115,7 +115,7 @@ func (in *Intake) check(f *formGuard, d *study.Draft) (field, why string) {
 		switch sealed := cell == study.SealedMark; {
 		case sealed != (in.private[i] > 0):
 			return guard.name, "sealed mark and private value do not go together"
-		case cell == study.MissingMark, sealed:
+		case cell == study.MissingMark, sealed, d.Extent == study.ToldInPart && cell == study.UntoldMark:
 		case guard.sealed:
 			return guard.name, "a private field holds a value in clear"
 		case !guard.holds(cell):

@@ -70,7 +70,8 @@ func versionsByKey(versions []study.VersionRef) func(study.RecordKey) []study.Ve
 // unchanged when they repeat its newest versions in order. What study.Order puts
 // before the current version becomes history, once.
 func weigh(stored []study.VersionRef, in []arrival) {
-	if repeats(stored, in) {
+	merged := slices.ContainsFunc(in, func(a arrival) bool { return a.record.Part != nil && a.record.Part.Rank != study.Unranked })
+	if !merged && repeats(stored, in) {
 		return
 	}
 	next := int32(len(stored)) + 1
@@ -127,6 +128,14 @@ func standingOf(v *study.VersionRef) standing {
 // first: there, what is stored stays as it is when it is read again.
 func known(stored []study.VersionRef, before []arrival, a *arrival, now standing) bool {
 	r := a.record
+	if r.Part != nil {
+		switch r.Part.Rank {
+		case study.Repeats:
+			return true
+		case study.Past, study.Renews:
+			return false
+		}
+	}
 	older := now.any && !r.Order().Replaces(now.order)
 	switch {
 	case !now.void && r.Landed > 0 && mixed(stored, r) && says(stored, r):

@@ -7,6 +7,7 @@ import (
 
 	"longitude/deid"
 	"longitude/study"
+	"longitude/transform"
 )
 
 // A chunk is what is judged and written at once: bounded, so that memory is,
@@ -30,6 +31,9 @@ type judging struct {
 
 	judged  *study.Changes // to be written while the next chunk is judged
 	writing aside          // has the transaction, which serves one caller at a time
+
+	merger   *transform.Merger // nil until something is told in part
+	contents map[study.VersionID]study.VersionContent
 }
 
 // add takes over the records of one participant, in arrival order.
@@ -53,6 +57,9 @@ func (j *judging) flush(ctx context.Context) error {
 	}
 	histories, err := j.histories(ctx)
 	if err != nil {
+		return err
+	}
+	if err := j.recall(ctx, histories); err != nil {
 		return err
 	}
 	if err := j.write(ctx); err != nil {
@@ -132,16 +139,21 @@ func (j *judging) histories(ctx context.Context) ([]study.History, error) {
 // judge adds to changes what one participant's new records bring, and what is
 // gone. Of a participant without new records only what is gone counts.
 func (j *judging) judge(ctx context.Context, h *study.History, news []study.Record, changes *study.Changes) error {
-	var verdict study.Judgement
+	given, told := news, len(news)
 	if j.origin > 0 {
-		j.facts.silence(h, news, j.overtaken, j.fresh[h.Participant.ID])
+		j.facts.silence(h, given, j.overtaken, j.fresh[h.Participant.ID])
 	}
-	if len(news) > 0 {
-		verdict = judge(j.feed.Rules, h, news, j.asOf)
+	news, verdict, err := j.verdict(h, given)
+	if err != nil {
+		return err
 	}
-	told := len(news)
-	if j.origin > 0 && j.again(h, news, &verdict) && told > 0 {
-		verdict = judge(j.feed.Rules, h, news, j.asOf)
+	if j.origin > 0 && j.again(h, news, &verdict) && (told > 0 || h.InParts) {
+		for i := range given {
+			given[i].Entered = news[i].Entered
+		}
+		if news, verdict, err = j.verdict(h, given); err != nil {
+			return err
+		}
 	}
 	if j.removal != nil {
 		if gone := j.removal.absent(h, news, verdict.VisitNo); len(gone) > 0 {
@@ -166,6 +178,7 @@ func (j *judging) judge(ctx context.Context, h *study.History, news []study.Reco
 		j.count(&a, held[a.key], a.index >= told)
 		if a.version > 0 {
 			v := study.RecordVersion{Key: a.key, Version: a.version, Late: !a.current, Record: a.record}
+			j.mask(&v)
 			changes.Records = append(changes.Records, v)
 			j.tree.Version(&v, j.forms[a.key.Form])
 		}
@@ -238,10 +251,10 @@ func refusal(r *study.Record, form, rule string) []byte {
 }
 
 // count books an arrival in the second equation. A removal that no row says is in
-// neither equation.
+// neither equation, nor is what rows told before come to.
 func (j *judging) count(a *arrival, held, unsaid bool) {
 	switch {
-	case a.version == 0 && unsaid:
+	case unsaid && (a.version == 0 || !a.record.Removed):
 		return
 	case a.version == 0:
 		j.counts.Unchanged++

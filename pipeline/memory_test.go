@@ -42,6 +42,7 @@ type memory struct {
 	answers   map[int64]map[study.RecordKey]study.CurrentRecord
 	shapes    map[string]study.Shape
 	drifts    []study.Drift
+	contents  map[study.VersionID]study.VersionContent
 	explained []study.Explanation // of everybody
 	locks     []study.Lock
 
@@ -55,14 +56,15 @@ func newMemory() *memory {
 		visits: map[int64]map[int32]study.Visit{}, deviations: map[int64]map[study.DeviationKey]study.Deviation{},
 		holds: map[int64]map[study.RecordKey]string{}, quarantine: map[study.Digest]int{}, known: map[string]string{}, objects: map[string]study.Digest{},
 		sightings: map[int64]map[study.Digest]int{}, numbered: map[int64]study.BatchRecord{},
-		answers: map[int64]map[study.RecordKey]study.CurrentRecord{}, shapes: map[string]study.Shape{}, uids: map[study.Digest][]byte{}}
+		answers: map[int64]map[study.RecordKey]study.CurrentRecord{}, shapes: map[string]study.Shape{}, uids: map[study.Digest][]byte{},
+		contents: map[study.VersionID]study.VersionContent{}}
 }
 
 func (m *memory) clone() *memory {
 	c := *m
 	c.numbers, c.people, c.versions = maps.Clone(m.numbers), maps.Clone(m.people), maps.Clone(m.versions)
 	c.quarantine, c.known, c.objects = maps.Clone(m.quarantine), maps.Clone(m.known), maps.Clone(m.objects)
-	c.uids = maps.Clone(m.uids)
+	c.uids, c.contents = maps.Clone(m.uids), maps.Clone(m.contents)
 	c.visits, c.deviations, c.holds = clones(m.visits), clones(m.deviations), clones(m.holds)
 	c.batches, c.drifts = slices.Clone(m.batches), slices.Clone(m.drifts)
 	c.sightings, c.answers, c.numbered, c.shapes = clones(m.sightings), clones(m.answers), maps.Clone(m.numbered), maps.Clone(m.shapes)
@@ -94,7 +96,7 @@ func (m *memory) history(id int64) study.History {
 			v.Landed = v.BatchID
 		}
 	}
-	h.Explained, h.Locks = m.explained, m.locks
+	h.Explained, h.Locks, h.InParts = m.explained, m.locks, inParts(h.Versions)
 	if p, ok := m.people[id]; ok {
 		h.Participant = p
 	}
@@ -257,11 +259,12 @@ func (x *transaction) Write(_ context.Context, c *study.Changes) error {
 	for _, r := range c.Records {
 		ref := study.VersionRef{Key: r.Key, Version: r.Version, Late: r.Late, Hash: r.Record.Hash, Modified: r.Record.Modified,
 			BatchID: x.batch, Ordinal: r.Record.Ordinal, Entered: r.Record.Entered, Removed: r.Record.Removed, Precedence: r.Record.Precedence}
+		x.keepParts(r, &ref)
 		if ref.Removed {
 			ref.Late = false // storage has one mark for both, and a later version follows
 		}
 		if !ref.Late {
-			put(x.answers, r.Record.Participant, r.Key, study.CurrentRecord{Key: r.Key, Answers: r.Record.Answers, Missing: r.Record.Missing})
+			put(x.answers, r.Record.Participant, r.Key, study.CurrentRecord{Key: r.Key, Answers: r.Record.Answers, Missing: r.Record.Missing, Findings: r.Record.Findings})
 		}
 		for _, v := range x.versions[r.Record.Participant] {
 			if v.Key == ref.Key && v.Version == ref.Version {

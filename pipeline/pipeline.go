@@ -64,6 +64,8 @@ type Ingest interface {
 	Resolve(ctx context.Context, ids []study.SealedIdentity) (numbers []int64, isNew []bool, err error)
 	Histories(ctx context.Context, participants []int64) ([]study.History, error)
 	Currents(ctx context.Context, participants []int64) ([][]study.CurrentRecord, error)
+	// Contents are what stored versions say, in the order asked.
+	Contents(ctx context.Context, versions []study.VersionID) ([]study.VersionContent, error)
 	Unsettled(ctx context.Context) ([]int64, error)
 	// Locks are those in force, whomever they cover, in no order.
 	Locks(ctx context.Context) ([]study.Lock, error)

@@ -97,7 +97,7 @@ func (m *removal) absent(h *study.History, news []study.Record, placed []int32) 
 	var out []study.Record
 	m.each(h, m.alone, func(versions []study.VersionRef) {
 		v := newest(versions)
-		if v == nil || v.Removed || m.landed > 0 && v.Landed > 0 {
+		if v == nil || v.Removed || m.landed > 0 && v.Landed > 0 || inParts(versions) {
 			return
 		}
 		m.live++
@@ -159,7 +159,7 @@ func (m *removal) void(h *study.History, news []study.Record, verdict *study.Jud
 	}
 	m.each(h, m.alone, func(versions []study.VersionRef) {
 		for i := range versions {
-			if v := &versions[i]; v.Landed == m.landed && !v.Removed && !given[origin{v.Key, v.Ordinal}] && !refused[v.Ordinal] && !m.keeps(v) {
+			if v := &versions[i]; v.Landed == m.landed && !v.Removed && !v.Derived && !given[origin{v.Key, v.Ordinal}] && !refused[v.Ordinal] && !m.keeps(v) {
 				v.Landed, v.Modified, any = 0, time.Time{}, true
 				m.shared = m.shared || !v.Late
 			}

@@ -57,6 +57,12 @@ func randomRecord(rng *rand.Rand) study.Record {
 	if rng.IntN(2) == 0 {
 		r.SealedRaw = []byte("row" + randomText(rng))
 	}
+	if rng.IntN(2) == 0 {
+		r.Part = &study.Part{Extent: study.Extent(rng.IntN(3))}
+		for range rng.IntN(3) {
+			r.Part.Digests = append(r.Part.Digests, study.SealedDigest{Field: rng.IntN(10) - 3, Digest: study.Digest{byte(rng.IntN(256))}})
+		}
+	}
 	for range rng.IntN(3) {
 		r.Sealed = append(r.Sealed, study.SealedItem{Field: rng.IntN(10) - 3, Box: []byte("box" + randomText(rng))})
 	}

@@ -39,6 +39,13 @@ func (w *recordWriter) pack(r *study.Record) []byte {
 		b = binary.AppendVarint(b, int64(f.Index))
 		b = append(binary.AppendUvarint(b, uint64(len(f.Value))), f.Value...)
 	}
+	if r.Part != nil {
+		b = binary.AppendVarint(b, int64(r.Part.Extent))
+		b = binary.AppendUvarint(b, uint64(len(r.Part.Digests)))
+		for _, d := range r.Part.Digests {
+			b = append(binary.AppendVarint(b, int64(d.Field)), d.Digest[:]...)
+		}
+	}
 	w.buf = b
 	return b
 }
@@ -95,6 +102,15 @@ func (d *recordReader) read(packed []byte, r *study.Record) {
 	}
 	for n := d.uint(); n > 0; n-- {
 		r.Facts = append(r.Facts, study.Fact{Index: int(d.int()), Value: d.text()})
+	}
+	if len(d.rest) == 0 {
+		return
+	}
+	r.Part = &study.Part{Extent: study.Extent(d.int())}
+	for n := d.uint(); n > 0; n-- {
+		of := study.SealedDigest{Field: int(d.int())}
+		d.rest = d.rest[copy(of.Digest[:], d.rest):]
+		r.Part.Digests = append(r.Part.Digests, of)
 	}
 }
 

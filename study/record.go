@@ -96,6 +96,7 @@ type Draft struct {
 	Status     ParticipantStatus
 	StatusOn   Date
 	Change     ChangeReason
+	Extent     Extent
 	Removed    bool // the source says that this record is gone; no answers
 	Facts      []Fact
 	Answers    string        // packed
@@ -162,6 +163,7 @@ type Record struct {
 	Precedence  int32    // of its source
 	Sealed      []SealedItem
 	KeyVersion  int    // of the boxes
+	Part        *Part  // nil: its source tells records whole
 	SealedRaw   []byte // the row, sealed, where a rule may still reject it
 }
 

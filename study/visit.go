@@ -162,6 +162,9 @@ type VersionRef struct {
 	Landed   int64 // place of its object in order of landing: the batch that first read it
 
 	Precedence int32 // of its source, when it was recorded
+
+	InPart  bool // its row told only some fields
+	Derived bool // no row says it, see Part
 }
 
 // Order is the version's place among the versions of its record.
@@ -169,6 +172,9 @@ func (v *VersionRef) Order() Order { return Order{v.Precedence, v.Modified, v.La
 
 // Order is the record's place among the versions of its record.
 func (r *Record) Order() Order {
+	if r.Part != nil && r.Part.Rank != Unranked && r.Part.Rank != Follows {
+		return r.ranked()
+	}
 	if r.Landed == 0 {
 		return Order{r.Precedence, r.Modified, math.MaxInt64, r.Ordinal}
 	}
@@ -211,6 +217,7 @@ type History struct {
 	Landing     Landing      // of the object that the new records are of
 	Locks       []Lock       // in force, of the study and of this participant
 	Explained   []Explanation
+	InParts     bool // some of the versions are told in part
 }
 
 // Lock forbids changes to what it covers, judged by arrival.

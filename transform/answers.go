@@ -124,7 +124,8 @@ func (r *record) empty(n int) {
 func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Mapped) {
 	out.Counts.Produced++
 	r := &m.record
-	if len(f.checks) > 0 && !r.rejected && !t.removed {
+	inPart := m.extent == study.ToldInPart && !t.removed // what it comes to is judged once it is merged
+	if len(f.checks) > 0 && !r.rejected && !t.removed && !inPart {
 		m.check(f, at, out)
 	}
 	if r.rejected {
@@ -136,6 +137,9 @@ func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Map
 	d.Form, d.Occurrence, d.Visit.Type = f.index, occurrence, -1
 	d.Modified, d.Entered, d.Withdrawn, d.Consented = t.modified, t.entered, t.withdrawn, study.NoDate
 	d.Status, d.StatusOn, d.Change, d.Removed = t.status, t.statusOn, t.change, t.removed
+	if d.Extent = m.extent; d.Extent == study.ToldInPart && t.removed {
+		d.Extent = study.ToldAll
+	}
 	d.Missing, d.Findings = m.texts.intern(r.missing), m.texts.intern(r.findings)
 	r.from = len(r.answers)
 	r.ends = append(r.ends, r.from)
@@ -148,13 +152,13 @@ func (m *Mapper) end(f *formMap, occurrence string, t *told, at *place, out *Map
 	if len(r.private) > 0 {
 		d.Private = slices.Clone(r.private)
 	}
-	if !t.removed {
+	if !t.removed && !inPart {
 		if f.consent >= 0 {
 			d.Consented, _ = study.ParseDate(string(r.values[f.consent]))
 		}
-		d.Facts = m.factsOf(f)
+		d.Facts = m.factsOf(f, r.values)
 	}
-	if m.keepRaw || f.pivot != nil { // of a long table the rows may be gone when door 1 refuses them
+	if m.keepRaw || f.pivot != nil || inPart { // of a long table the rows may be gone when door 1 refuses them
 		d.Raw = at.keep()
 	}
 }
@@ -170,10 +174,10 @@ func (r *record) hand(out *Mapped) {
 }
 
 // factsOf is what the record tells of the participant: exact dates of events,
-// codes of sex, years of birth.
-func (m *Mapper) factsOf(f *formMap) (told []study.Fact) {
+// codes of sex, years of birth. values are those of its fields.
+func (m *Mapper) factsOf(f *formMap, values [][]byte) (told []study.Fact) {
 	for _, of := range m.facts[f.index] {
-		value := m.record.values[of.field]
+		value := values[of.field]
 		switch kind := m.study.Facts[of.index].Kind; {
 		case value == nil, kind == study.EventFact && len(value) != len(time.DateOnly):
 			continue

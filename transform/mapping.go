@@ -30,6 +30,7 @@ type Mapper struct {
 	texts     texts
 	checker   checker
 	record    record
+	extent    study.Extent // of the row being mapped
 	gathering gathering
 }
 
@@ -320,6 +321,7 @@ func (m *Mapper) Map(rows *Rows, out *Mapped) {
 			broken = broken[1:]
 			continue
 		}
+		m.extent = rows.extent(i)
 		m.mapRow(rows.Row(i), &at, out)
 	}
 	m.record.hand(out)
@@ -369,7 +371,11 @@ func (m *Mapper) mapRow(row [][]byte, at *place, out *Mapped) {
 	feeds, visits, pivots := false, false, false
 	for i := range m.forms {
 		f := &m.forms[i]
-		if f.fed = f.fedBy(row); f.fed {
+		f.fed = f.fedBy(row)
+		if f.fed && m.extent == study.ToldInPart {
+			f.fed = m.tellsOf(f, row)
+		}
+		if f.fed {
 			feeds, visits, pivots = true, visits || !f.form.Log, pivots || f.pivot != nil
 		}
 	}
@@ -387,10 +393,15 @@ func (m *Mapper) mapRow(row [][]byte, at *place, out *Mapped) {
 		m.rejectRow(at, fault.column, fault.rule, out)
 		return
 	}
+	if m.extent == study.ToldInPart {
+		m.leaveUnsaid(row, told)
+	}
 	out.Counts.Mapped++
 	for i := range m.forms {
 		switch f := &m.forms[i]; {
 		case !f.fed:
+		case m.extent == study.ToldInPart && !told.removed:
+			m.mapPart(f, row, told, at, out)
 		case f.pivot != nil:
 			m.gather(f, row, told, at, out)
 		default:

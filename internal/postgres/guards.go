@@ -13,7 +13,7 @@ import (
 var guarded = func() []string {
 	var out []string
 	for schema, tables := range map[string]string{
-		"research": "document key_check shape batch participant participant_identity participant_version record_version visit_version deviation_version " +
+		"research": "document key_check shape batch participant participant_identity participant_version record_version record_part visit_version deviation_version " +
 			"hold_version quarantine quarantine_sighting release release_publication release_series release_series_revocation decision source_shape drift_event applied reviewed_text",
 		"vault": "identity sealed_value quarantined_row object_name decision_note crosswalk uid erased request_reason",
 		"audit": "event received seal node checkpoint payload person_version signature review review_item review_closed vault_request vault_step text_review text_review_item text_review_answer",

@@ -90,6 +90,9 @@ func (p *past) read(ctx context.Context, participants []int64, whole bool) ([]st
 		}
 	}
 	records, err := r.versions(ctx, whole)
+	if err == nil {
+		err = r.parts(ctx)
+	}
 	return out, records, fault("read what is stored of the participants", err)
 }
 

@@ -20,7 +20,7 @@ type Ingest struct {
 	past     past
 	next     int64 // number of the next new participant; 0 = nobody is new yet
 
-	records, sealed, visits, participants, deviations, holds copyBuffer
+	records, sealed, parts, visits, participants, deviations, holds copyBuffer
 }
 
 // BeginIngest opens the transaction and draws its batch number. A study has one
@@ -174,6 +174,7 @@ func (in *Ingest) Currents(ctx context.Context, participants []int64) ([][]study
 func (in *Ingest) Write(ctx context.Context, c *study.Changes) error {
 	for i := range c.Records {
 		in.addRecord(&c.Records[i])
+		in.addPart(&c.Records[i])
 	}
 	for i := range c.Visits {
 		in.addVisit(&c.Visits[i])
@@ -193,6 +194,7 @@ func (in *Ingest) Write(ctx context.Context, c *study.Changes) error {
 	}{
 		{&in.records, "research.record_version", "participant_id, batch_id, modified, content_hash, visit_no, version, ordinal, shape_id, entered, form_id, op, occurrence, answers, missing, findings"},
 		{&in.sealed, "vault.sealed_value", "participant_id, form_id, visit_no, occurrence, version, field, key_version, box"},
+		{&in.parts, "research.record_part", partColumns},
 		{&in.visits, "research.visit_version", "participant_id, visit_no, batch_id, visit_key, visit_type, actual, planned, declared, reason, modified, status, timing, due, window_start, window_end, from_target, outside_window, withheld, protocol, told"},
 		{&in.participants, "research.participant_version", "participant_id, batch_id, site, enrolled, consented, withdrawn, status, status_on, facts, told"},
 		{&in.deviations, "research.deviation_version", "participant_id, visit_no, code, detail, batch_id, kind, state, evidence"},

@@ -27,6 +27,7 @@ type past struct {
 	linked     map[int64]int64               // participants that are another one, by number
 	withdrawn  map[int64]bool                // from releases
 	erased     map[int64]bool
+	inParts    *bool // some rows told only a part of their record; nil = not asked yet
 }
 
 // tell reads origins, precedence and decisions, once.
