@@ -23,6 +23,9 @@ func writeKeys(b *strings.Builder, prefix string, config reflect.Value) {
 			writeKeys(b, prefix+key+".", value)
 			continue
 		}
+		if value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct && value.Type().Elem() != reflect.TypeFor[Secret]() {
+			defer writeKeys(b, prefix+key+"[].", reflect.New(value.Type().Elem()).Elem()) // behind the keys of this level
+		}
 		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, key, typeName(value), defaultOf(field, value), field.Tag.Get("doc"))
 	}
 }

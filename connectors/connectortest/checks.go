@@ -97,6 +97,9 @@ func onItsWay(t *testing.T, b *bench) {
 }
 
 func changedBeforeOpen(t *testing.T, b *bench) {
+	if b.place.Held {
+		t.Skip("this connector holds what it offers")
+	}
 	b.put("alpha.csv", "offered\n", at(1))
 	b.put("beta.csv", "offered too\n", at(2))
 	n := 0
@@ -180,7 +183,7 @@ func hostileNames(t *testing.T, b *bench) {
 			t.Errorf("delivery %d holds %q", i, d.content)
 		}
 		b.place.Remove(hostile[i] + ".csv")
-		if _, err := b.read(b.ctx, d.Delivery); err == nil {
+		if _, err := b.read(b.ctx, d.Delivery); err == nil && !b.place.Held {
 			t.Error("an object that is gone was read")
 		}
 	}

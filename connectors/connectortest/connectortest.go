@@ -50,6 +50,9 @@ type Place struct {
 	Holds func(name string) bool
 	// Deleting is Config with objects deleted once they are durable.
 	Deleting any
+	// Held says that an object is read as it was offered, whatever becomes of it
+	// meanwhile: the connector holds what a server answered.
+	Held bool
 }
 
 // check is one promise of the contract.

@@ -40,7 +40,7 @@ type Feed struct {
 	Read func(content string) map[string]string
 	// Fail makes the n-th request from now on fail once, in a way that may be over soon.
 	Fail func(n int)
-	// Refuse makes the server refuse the credential from now on.
+	// Refuse makes the server refuse the credential from now on; nil where there is none.
 	Refuse func()
 }
 
@@ -198,8 +198,8 @@ func feedOfAll(t *testing.T, b *feedBench) {
 	s := b.open(b.feed.Config)
 	seen, pages := map[string]int{}, 0
 	for _, d := range b.pull(s, connectors.Cursor{}) {
-		if strings.Contains(d.Item, "MRN") || d.Item == "" || d.Version == "" {
-			t.Error("a delivery has no item or version, or one that names somebody")
+		if strings.Contains(d.Item, "MRN") || d.Version == "" {
+			t.Error("a delivery has no version, or an item that names somebody")
 		}
 		if d.Holds == connectors.Roster {
 			continue
@@ -386,6 +386,9 @@ func feedTargets(t *testing.T, b *feedBench) {
 }
 
 func feedRefused(t *testing.T, b *feedBench) {
+	if b.feed.Refuse == nil {
+		t.Skip("this source shows no credential")
+	}
 	b.fill()
 	b.feed.Refuse()
 	s := b.open(b.feed.Config)
