@@ -95,7 +95,7 @@ func (r *Refused) Unwrap() error { return r.Why }
 
 // Delivery is one object offered by a source.
 type Delivery struct {
-	Item     string // keyed digest of Name (Runtime.Digest): safe to store and log
+	Item     string // keyed digest of Name (Runtime.Digest): safe to store and log; "" = no other delivery is a version of it
 	Name     string // the source's own name for it: may identify, is only ever sealed
 	Version  string // fingerprint that changes when the object does, e.g. size and mtime
 	Size     int64  // bytes, -1 if unknown

@@ -21,7 +21,6 @@ type source struct {
 	rt     connectors.Runtime
 	zone   *time.Location
 	web    *webclient.Client
-	item   string // all deliveries of a project are one item: what it held last is what came last
 }
 
 func open(c Config, rt connectors.Runtime) (connectors.Source, error) {
@@ -30,7 +29,7 @@ func open(c Config, rt connectors.Runtime) (connectors.Source, error) {
 		return nil, &study.Error{Code: "redcap.timezone", Op: "opening a REDCap source without a time zone", Exit: study.ExitUsage,
 			Hint: "write the zone that the server's clock is in, like Europe/Berlin"}
 	}
-	return &source{config: c, rt: rt, zone: zone, item: rt.Digest("records"),
+	return &source{config: c, rt: rt, zone: zone,
 		web: webclient.New(c.Web, webclient.Runtime{Now: rt.Now, Sleep: rt.Sleep, Log: rt.Log})}, nil
 }
 
@@ -175,7 +174,7 @@ func tooMuch(err error) bool {
 }
 
 func (s *source) delivery(name string, content []byte) connectors.Delivery {
-	return connectors.Delivery{Item: s.item, Name: name, Version: s.rt.Digest(string(content)), Size: int64(len(content)), Modified: s.rt.Now(),
+	return connectors.Delivery{Name: name, Version: s.rt.Digest(string(content)), Size: int64(len(content)), Modified: s.rt.Now(),
 		Open: func(ctx context.Context) (io.ReadCloser, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
