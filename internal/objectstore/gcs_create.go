@@ -55,9 +55,9 @@ func (g *GCS) upload(ctx context.Context, key string, only storage.Conditions, c
 	mark := hex.EncodeToString(random)
 	sending, cancel := context.WithTimeout(ctx, patience+time.Duration(c.Size/slowest)*time.Second)
 	defer cancel()
-	sent := g.send(sending, o.If(only), mark, c)
+	made, sent := g.send(sending, o.If(only), mark, c)
 	if sent == nil {
-		return nil
+		return compared(made, c)
 	}
 	looking, done := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer done()
@@ -69,16 +69,22 @@ func (g *GCS) upload(ctx context.Context, key string, only storage.Conditions, c
 		return err
 	case attrs.Metadata[uploadMark] != mark:
 		return ErrExists
-	case attrs.Size != c.Size || attrs.CRC32C != c.CRC32C:
-		return gcsError("objectstore.garbled", "store an object: other bytes were stored than were sent", "look for a proxy between here and storage.googleapis.com; have an administrator of the bucket remove the object", false)
 	}
-	return nil
+	return compared(attrs, c)
 }
 
-func (g *GCS) send(ctx context.Context, o *storage.ObjectHandle, mark string, c Content) error {
+// compared refuses an object that holds other bytes than were sent.
+func compared(attrs *storage.ObjectAttrs, c Content) error {
+	if attrs.Size == c.Size && attrs.CRC32C == c.CRC32C {
+		return nil
+	}
+	return gcsError("objectstore.garbled", "store an object: other bytes were stored than were sent", "look for a proxy between here and storage.googleapis.com; have an administrator of the bucket remove the object", false)
+}
+
+func (g *GCS) send(ctx context.Context, o *storage.ObjectHandle, mark string, c Content) (*storage.ObjectAttrs, error) {
 	from, err := c.Open()
 	if err != nil {
-		return &study.Error{Code: "objectstore.unreadable", Op: "store an object: its bytes cannot be read here", Exit: study.ExitEnvironment,
+		return nil, &study.Error{Code: "objectstore.unreadable", Op: "store an object: its bytes cannot be read here", Exit: study.ExitEnvironment,
 			Hint: "check the disk under data_dir, then run again"}
 	}
 	defer func() { _ = from.Close() }()
@@ -94,5 +100,8 @@ func (g *GCS) send(ctx context.Context, o *storage.ObjectHandle, mark string, c 
 	if err != nil {
 		cancel() // or closing would store what was read so far
 	}
-	return errors.Join(err, w.Close())
+	if err = errors.Join(err, w.Close()); err != nil {
+		return nil, err
+	}
+	return w.Attrs(), nil
 }
