@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 
 	"longitude/deid"
 	"longitude/study"
@@ -28,6 +29,10 @@ func newDoor(r *reading) *door {
 
 // pass seals one batch of mapped rows.
 func (d *door) pass(ctx context.Context, rows *transform.Rows, m *transform.Mapped, records *sorter) error {
+	if kind := d.feed.Config.Snapshot.Kind; (kind == study.Complete || kind == study.CompleteByName) && slices.Contains(rows.InPart, true) {
+		return &study.Error{Code: "snapshot.in_part", Op: "an object of source " + d.feed.Config.Name + " tells only what changed, and is said to be a complete snapshot", Exit: study.ExitUsage,
+			Hint: "what such an object does not tell of is not gone: set snapshot: incremental"}
+	}
 	if d.forgotten != nil {
 		d.forgotten.find(rows, m)
 	}

@@ -235,3 +235,45 @@ func TestTransactionsAreReadAgain(t *testing.T) {
 		}
 	}
 }
+
+// An object that tells only what changed is no complete snapshot: nothing is taken as
+// gone because it does not tell of it.
+func TestTransactionsAreNoSnapshot(t *testing.T) {
+	for _, kind := range []string{study.Complete, study.CompleteByName} {
+		b := newChart(t, true)
+		b.sync(file{"1", "set P1 2026-03-01T00:00:00Z a=1\nset P2 2026-03-01T00:00:00Z a=1\n"})
+		before := b.store.m
+		b.feed.Config.Snapshot.Kind = kind
+		b.drop.files = []file{{"2", "set P1 2026-03-02T00:00:00Z a=2\n"}}
+		if _, err := b.ingester.Sync(t.Context(), b.feed, "test"); codeOf(err) != "snapshot.in_part" || b.store.m != before {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// What is required, or checked across fields, is found in what the record comes to:
+// it never refuses a row that tells something else.
+func TestRequiredOfWhatItComesTo(t *testing.T) {
+	b := newChart(t, true)
+	form := &b.feed.Study.Forms[0]
+	form.Fields[1].Required, form.Fields[1].Severity.Required = true, study.Reject
+	form.Checks[0].Severity = study.Reject
+	for i, step := range []struct{ line, want string }{
+		{"set P1 2026-03-01T00:00:00Z a=5", "b:required"},
+		{"set P1 2026-03-01T00:01:00Z b=4", "a_below_b:check"},
+		{"set P1 2026-03-01T00:02:00Z b=9", ""},
+		{"set P1 2026-03-01T00:03:00Z c=x", ""}, // no integer: refused as a row would be
+	} {
+		out := b.sync(file{fmt.Sprint(i), step.line + "\n"})
+		for _, records := range b.store.m.answers {
+			for _, r := range records {
+				if r.Findings != step.want {
+					t.Errorf("%s: findings %q, want %q", step.line, r.Findings, step.want)
+				}
+			}
+		}
+		if refused := int64(i / 3); out.Counts.Quarantined != refused {
+			t.Errorf("%s: %+v", step.line, out.Counts)
+		}
+	}
+}

@@ -110,6 +110,7 @@ func (d *decoder) open() error {
 	case itemData:
 		d.openItem()
 	case itemValue:
+		d.item.says = true
 		d.item.next()
 	case auditRecord:
 		d.audit = audit{}

@@ -121,6 +121,7 @@ func (d *decoder) next() error {
 	n := d.rows.Len()
 	d.rows.First += int64(n)
 	d.rows.Cells, d.rows.Lines, d.rows.Raw, d.rows.Broken = d.rows.Cells[:0], d.rows.Lines[:0], d.rows.Raw[:0], d.rows.Broken[:0]
+	d.rows.InPart = d.rows.InPart[:0]
 	d.arena = d.arena[:0]
 	for !d.done && d.rows.Len() < d.limit && len(d.arena) < maxBatch {
 		t, err := d.scanner.next()
@@ -180,6 +181,7 @@ func (d *decoder) add(r *row) {
 	}
 	d.rows.Lines = append(d.rows.Lines, r.line)
 	d.rows.Raw = append(d.rows.Raw, d.keepBytes(d.charset.landed(raw)))
+	d.rows.InPart = append(d.rows.InPart, r.inPart)
 	if r.rule != "" {
 		d.rows.Broken = append(d.rows.Broken, transform.Broken{Row: d.rows.Len() - 1, Rule: r.rule})
 		return

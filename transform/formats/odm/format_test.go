@@ -64,6 +64,9 @@ func written(rows *transform.Rows) (lines []string) {
 			}
 			cells = append(cells, string(cell))
 		}
+		if rows.InPart[i] {
+			cells = append(cells, "in part")
+		}
 		lines = append(lines, strings.Join(cells, "|"))
 	}
 	return lines
@@ -129,8 +132,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// A transaction that says a whole form is a row; one that says a part of it is not,
-// because what it does not say is unknown here and not empty.
+// A transaction that says a whole form is a row; one that says a part of it is a row
+// told in part: what it does not say is unknown and not empty.
 func TestTransactions(t *testing.T) {
 	const x = `<ItemData ItemOID="A" Value="1"/>`
 	wrap := func(subject, event, form, group, items string) string {
@@ -151,12 +154,18 @@ func TestTransactions(t *testing.T) {
 		{"a form inserted", "", wrap("Context", "Context", "Insert", "", x), []string{"1|-"}},
 		{"a subject inserted", "", wrap("Insert", "", "", "", x), []string{"1|-"}},
 		{"a form inserted item by item", "", wrap("Context", "Context", "Insert", "Insert", typed("Insert")), []string{"1|-"}},
-		{"a form updated", "", wrap("Context", "Context", "Update", "", x), []string{"[odm_partial]"}},
-		{"an item updated", "", wrap("Context", "Context", "Context", "Context", typed("Update")), []string{"[odm_partial]"}},
-		{"an item upserted", "", wrap("Upsert", "Upsert", "Upsert", "Upsert", typed("Upsert")), []string{"[odm_partial]"}},
-		{"an item inserted", "", wrap("Context", "Context", "Context", "Context", typed("Insert")), []string{"[odm_partial]"}},
-		{"an item removed from a new form", "", wrap("Context", "Context", "Insert", "Insert", typed("Remove")), []string{"[odm_partial]"}},
-		{"an item without a word", "", wrap("", "", "", "", x), []string{"[odm_partial]"}},
+		{"a form updated", "", wrap("Context", "Context", "Update", "", x), []string{"1|-|in part"}},
+		{"an item updated", "", wrap("Context", "Context", "Context", "Context", typed("Update")), []string{"1|-|in part"}},
+		{"an item upserted", "", wrap("Upsert", "Upsert", "Upsert", "Upsert", typed("Upsert")), []string{"1|-|in part"}},
+		{"an item inserted", "", wrap("Context", "Context", "Context", "Context", typed("Insert")), []string{"1|-|in part"}},
+		{"an item removed from a new form", "", wrap("Context", "Context", "Insert", "Insert", typed("Remove")), []string{"|-|in part"}},
+		{"an item without a word", "", wrap("", "", "", "", x), []string{"1|-|in part"}},
+		{"an item removed", "", wrap("Context", "Context", "Context", "Context", typed("Remove")), []string{"|-|in part"}},
+		{"an item emptied", "", wrap("Upsert", "Upsert", "Upsert", "Upsert", `<ItemData ItemOID="A" TransactionType="Upsert" Value=""/>`), []string{"|-|in part"}},
+		{"an item that is null", "", wrap("", "", "", "", `<ItemData ItemOID="A" TransactionType="Upsert" IsNull="Yes"/>`), []string{"|-|in part"}},
+		{"an item with a query, without a value", "", wrap("", "", "", "", `<ItemData ItemOID="A" TransactionType="Upsert"><Annotation/></ItemData>`), nil},
+		{"a query beside a value", "", wrap("", "", "", "", `<ItemData ItemOID="A" TransactionType="Upsert"/><ItemData ItemOID="B" TransactionType="Upsert" Value="2"/>`), []string{"-|-|in part"}},
+		{"an item of 2.0 with a value inside", "", wrap("", "", "", "", `<ItemData ItemOID="A" TransactionType="Update"><Value>1</Value></ItemData>`), []string{"1|-|in part"}},
 		{"an item about which something else is said", "", wrap("Context", "Context", "Context", "Context", `<ItemData ItemOID="A" TransactionType="Context"><Annotation/></ItemData>`), nil},
 		{"a form removed", "", wrap("Context", "Context", "Remove", "", ""), []string{"-|Yes"}},
 		{"a group removed is a part of a form", "", wrap("Context", "Context", "Context", "Remove", ""), []string{"[odm_partial]"}},

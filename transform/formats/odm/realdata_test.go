@@ -94,7 +94,7 @@ func readPublished(t *testing.T, path string) (p published) {
 			}
 			cells = append(cells, value)
 		}
-		if strings.Join(cells, "|") != row {
+		if strings.Join(cells, "|") != strings.TrimSuffix(row, "|in part") {
 			t.Errorf("%s: item group %d is another", filepath.Base(path), i+1)
 		}
 	}

@@ -11,7 +11,7 @@ const (
 	ruleTwice     = "odm_item_twice"    // a column has two values: groups repeat in the form, or a path is missing
 	ruleJoined    = "odm_value_bar"     // one of several values has the "|" that joins them
 	ruleUndefined = "odm_undefined"     // the metadata of the object do not define the item, so it has no column
-	rulePartial   = "odm_partial"       // a transaction says only a part of the row
+	rulePartial   = "odm_partial"       // a transaction removes a group of the row: which items are in it, it does not say
 	ruleAbove     = "odm_removed_above" // a transaction removes a whole subject, event or form
 	rulePooled    = "odm_audit_pooled"  // the audit records come after the data and are referred to
 )
@@ -20,13 +20,14 @@ const (
 type row struct {
 	from, line int64
 	cells      []span // per column, in text
-	given      []bool // per column: an item was there, even if empty
+	given      []bool // per column: an item told it, even that it is empty
 	text       []byte
 	rule       string
 	audit      audit
 	change     change
 	items      int
 	partial    bool // something inside is not what it is itself
+	inPart     bool // it tells only what has changed
 	nested     bool // rows are inside
 	above      bool
 	long       bool
@@ -48,8 +49,9 @@ func (d *decoder) openRow() {
 	switch {
 	case outer != nil && (outer.above || !isRow):
 		outer.partial = outer.partial || l.change != outer.change
-		if l.change == deleted {
-			outer.items++ // that a group is removed says something too
+		if l.change == deleted && !outer.above && outer.change != deleted {
+			outer.items++
+			outer.fault(rulePartial)
 		}
 		return
 	case !isRow && !above:
@@ -89,14 +91,14 @@ func (d *decoder) fresh() *row {
 }
 
 // closeRow ends the innermost row. Of a transaction that addresses something
-// inside of it, or of a group that only holds others, there is no row.
+// inside of it, or of a group that only holds others, there is no row. One that was
+// not inserted as a whole tells what it has items for, and no more.
 func (d *decoder) closeRow() {
 	last := len(d.rowsIn) - 1
 	r := d.rowsIn[last]
 	said := r.items > 0 || !r.nested
 	if d.transactional && !r.above && r.change != deleted && (r.change != inserted || r.partial) {
-		said = r.items > 0
-		r.fault(rulePartial)
+		said, r.inPart = r.items > 0, true
 	}
 	if said {
 		d.add(r)
@@ -143,6 +145,8 @@ func (d *decoder) fill(r *row, cells [][]byte) {
 	for i, s := range r.cells {
 		if s.set {
 			cells[i] = text[s.from:s.to:s.to]
+		} else if r.inPart && r.given[i] {
+			cells[i] = []byte{}
 		}
 	}
 	for i, s := range d.held {
@@ -170,6 +174,8 @@ type reading struct {
 	text    []byte
 	values  int
 	typed   bool // its value is its text
+	says    bool // it has a value, or says that there is none
+	partial bool // a transaction does to it what it does not do to its row
 	barred  bool // a value has the "|" that would join several
 	rule    string
 }
@@ -178,7 +184,7 @@ type reading struct {
 func (d *decoder) openItem() {
 	d.item = reading{columns: d.item.columns[:0], text: d.item.text[:0], typed: len(d.name) > len("ItemData")}
 	r := d.rowsIn[len(d.rowsIn)-1]
-	d.itemChange(r)
+	removed := d.itemChange(r)
 	oid, _ := d.value("ItemOID")
 	if bytes.IndexByte(oid, '&') >= 0 {
 		oid, _ = appendText(nil, oid, inAttribute)
@@ -206,30 +212,33 @@ func (d *decoder) openItem() {
 		d.item.next()
 		d.item.add(value, inAttribute)
 	}
-	if null, _ := d.value("IsNull"); string(null) == yes {
+	if null, _ := d.value("IsNull"); removed || string(null) == yes {
 		d.item.text, d.item.values = d.item.text[:0], 0
 	}
 }
 
-// itemChange notes what a transaction does to the row by the item opened last.
-func (d *decoder) itemChange(r *row) {
+// itemChange notes what a transaction does to the item opened last, and reports
+// whether it removes it. An item without a value says something else, such as that
+// there is a query; so does one that is only addressed.
+func (d *decoder) itemChange(r *row) (removed bool) {
 	if ref, ok := d.value("AuditRecordID"); ok && len(ref) > 0 && d.asked.audits != nil {
 		r.fault(rulePooled)
 	}
+	d.item.says = true
 	if !d.transactional {
-		r.items++
-		return
+		return false
 	}
 	kind, own := d.value("TransactionType")
 	of := d.path[len(d.path)-1].change
 	if own {
 		of = changes[string(kind)]
 	}
-	if own && of == addressed {
-		return // something else is said of it, such as a query
-	}
-	r.items++
-	r.partial = r.partial || of != r.change
+	_, valued := d.value("Value")
+	null, _ := d.value("IsNull")
+	removed = of == deleted
+	d.item.says = !(own && of == addressed) && (valued || d.item.typed || removed || string(null) == yes)
+	d.item.partial = of != r.change
+	return removed
 }
 
 // lies reports whether the item opened last lies in groups and a form of these OIDs.
@@ -247,6 +256,11 @@ func (d *decoder) lies(path []string) bool {
 // closeItem gives the row the value of the item.
 func (d *decoder) closeItem() {
 	it, r := &d.item, d.rowsIn[len(d.rowsIn)-1]
+	if !it.says {
+		return
+	}
+	r.items++
+	r.partial = r.partial || it.partial
 	if it.values > 1 && it.barred {
 		it.rule = ruleJoined
 	}
