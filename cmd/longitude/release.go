@@ -18,7 +18,7 @@ import (
 
 func (a *app) releaseCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "release", Short: "Build, list and verify releases"}
-	cmd.AddCommand(a.releaseBuildCommand(), a.releaseWaiveCommand(), a.releaseListCommand(), a.releaseDiffCommand(), a.releaseVerifyCommand())
+	cmd.AddCommand(a.releaseBuildCommand(), a.releaseWaiveCommand(), a.releaseListCommand(), a.releaseShowCommand(), a.releaseDiffCommand(), a.releaseVerifyCommand())
 	return cmd
 }
 
@@ -156,10 +156,12 @@ func (a *app) releaseListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(list, []string{"release", "state", "as of", "claim", "tables", "rows", "bytes", "location"}, releaseRows(list))
+			return a.print(list, releaseColumns, releaseRows(list))
 		},
 	}
 }
+
+var releaseColumns = []string{"release", "state", "as of", "claim", "tables", "rows", "bytes", "location"}
 
 func releaseRows(list []status.Release) [][]string {
 	var rows [][]string

@@ -14,21 +14,23 @@ import (
 func (a *app) releaseDiffCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "diff A B", Short: "Say what differs from one release to another: tables, columns, code lists, rows", Args: cobra.ExactArgs(2),
-		Long: `A and B are folders of releases, or ids of ` + "`longitude release list`" + `. Rows are compared by
+		Long: `A and B are folders of releases, their locations in a bucket, or ids of ` + "`longitude release list`" + `. Rows are compared by
 the keys of their tables; tables and parts with the same content are not read. Counts
 of 1 to 10 are hidden, and so is what would give them away.
 
 Prints Markdown, or JSON with --output json. Folders need neither network nor database.`,
 		Example: "  longitude release diff amd_obs_01_r001 amd_obs_01_r002",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			from, err := a.releaseFolder(cmd.Context(), args[0])
+			from, clear, err := a.releaseFolder(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			to, err := a.releaseFolder(cmd.Context(), args[1])
+			defer clear()
+			to, clear, err := a.releaseFolder(cmd.Context(), args[1])
 			if err != nil {
 				return err
 			}
+			defer clear()
 			d, err := release.Compare(cmd.Context(), from, to)
 			if err != nil {
 				return err
@@ -46,31 +48,36 @@ Prints Markdown, or JSON with --output json. Folders need neither network nor da
 	}
 }
 
-// releaseFolder is the folder of a release that is named by it, or by its id.
-func (a *app) releaseFolder(ctx context.Context, name string) (string, error) {
-	if dir := folderOf(name); isFolder(dir) {
-		return dir, nil
+// releaseFolder is the folder of a release that is named by it, by its location, or by
+// its id; one in a bucket is a copy, which clear removes.
+func (a *app) releaseFolder(ctx context.Context, name string) (dir string, clear func(), err error) {
+	if isFolder(folderOf(name)) || isBucket(name) {
+		return fetched(ctx, name, "", nil)
 	}
 	h, err := a.open(ctx, needDatabase)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer h.close()
-	all, err := h.store.Releases(ctx, "")
+	places, err := h.store.Places(ctx, name)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	for _, r := range all {
-		if r.ID != name || r.Location == "" {
-			continue
+	for _, p := range places {
+		if isFolder(folderOf(p.Location)) {
+			return folderOf(p.Location), func() {}, nil
 		}
-		if dir := folderOf(r.Location); isFolder(dir) {
-			return dir, nil
-		}
-		return "", &study.Error{Code: "release.folder", Op: "release " + r.ID + " is not in a folder of this machine", Exit: study.ExitEnvironment,
-			Hint: "fetch it from " + r.Location + " and name the folder"}
 	}
-	return "", status.NotFound("the release")
+	for _, p := range places {
+		if isBucket(p.Location) {
+			return fetched(ctx, p.Location, h.temp(), nil)
+		}
+	}
+	if len(places) == 0 {
+		return "", nil, status.NotFound("the release")
+	}
+	return "", nil, &study.Error{Code: "release.folder", Op: "release " + name + " is not in a folder of this machine", Exit: study.ExitEnvironment,
+		Hint: "fetch it from " + places[0].Location + " and name the folder"}
 }
 
 func isFolder(path string) bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 
 	"longitude/sinks"
@@ -60,12 +59,24 @@ func folderOf(location string) string {
 	return location
 }
 
+// isBucket reports whether a location has to be fetched.
+func isBucket(location string) bool { return fetcher(location) != nil }
+
+// fetcher is how releases of a location are fetched; nil for a folder.
+func fetcher(location string) func(ctx context.Context, location, folder string, wanted func(path string) bool) error {
+	for _, spec := range sinklist.Specs() {
+		if spec.Scheme != "" && strings.HasPrefix(location, spec.Scheme) {
+			return spec.Fetch
+		}
+	}
+	return nil
+}
+
 // fetched is a folder with those files of a published release that are wanted (nil =
 // all): the folder of the location itself, or a copy below temp, which clear removes.
 func fetched(ctx context.Context, location, temp string, wanted func(path string) bool) (dir string, clear func(), err error) {
-	specs := sinklist.Specs()
-	i := slices.IndexFunc(specs, func(s sinks.Spec) bool { return s.Scheme != "" && strings.HasPrefix(location, s.Scheme) })
-	if i < 0 {
+	fetch := fetcher(location)
+	if fetch == nil {
 		return folderOf(location), func() {}, nil
 	}
 	dir, err = os.MkdirTemp(temp, "fetched-*")
@@ -74,7 +85,7 @@ func fetched(ctx context.Context, location, temp string, wanted func(path string
 			Hint: "make room there, or set TMPDIR to a folder with room for the release"}
 	}
 	clear = func() { _ = os.RemoveAll(dir) }
-	if err := specs[i].Fetch(ctx, location, dir, wanted); err != nil {
+	if err := fetch(ctx, location, dir, wanted); err != nil {
 		clear()
 		return "", nil, err
 	}

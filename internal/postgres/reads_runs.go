@@ -147,6 +147,18 @@ func (s *Store) Releases(ctx context.Context, studyName string) ([]status.Releas
 		ORDER BY r.planned_at DESC, r.number DESC, s.name`, studyName)
 }
 
+// Places lists where a release is published, in the order of that; none for a release
+// that is not, or not known.
+func (s *Store) Places(ctx context.Context, release string) ([]status.Place, error) {
+	read := func(row pgx.CollectableRow) (p status.Place, err error) {
+		err = row.Scan(&p.Sink, &p.Location, &p.Published)
+		p.Published = p.Published.UTC()
+		return p, err
+	}
+	return collect(ctx, s, "list the places of the release", read, `
+		SELECT sink, location, published_at FROM research.release_publication WHERE release_id = $1 ORDER BY published_at, sink`, release)
+}
+
 func readRelease(row pgx.CollectableRow) (r status.Release, err error) {
 	var asOf, cutoff dbDate
 	err = row.Scan(&r.ID, &r.Study, &r.Number, &asOf, &cutoff, &r.Created, &r.Published, &r.Location,

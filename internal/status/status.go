@@ -244,6 +244,13 @@ const (
 	ReleaseFailed    = "failed"
 )
 
+// Place is one place where a release is published.
+type Place struct {
+	Sink      string    `json:"sink"`
+	Location  string    `json:"location"`
+	Published time.Time `json:"published"`
+}
+
 // Release is one numbered dataset of a study.
 type Release struct {
 	ID             string     `json:"id" doc:"Such as amd_obs_01_r001"`
