@@ -245,6 +245,7 @@ type ChoiceItem struct{ Code, Label string }
 type ReleasePolicy struct {
 	Schedule string // cron; "" = by hand
 	To       []string
+	Analysis []Parameter // what the tables for analysis follow from visit to visit; nil = every number that leaves as it is
 }
 
 // FormIndex returns the index of the named form, or -1.

@@ -166,5 +166,6 @@ type releasesDoc struct {
 		Required int      `yaml:"required"`
 		Roles    []string `yaml:"roles"`
 	} `yaml:"approvals"`
-	To []string `yaml:"to"`
+	To       []string       `yaml:"to"`
+	Analysis []parameterDoc `yaml:"analysis"`
 }

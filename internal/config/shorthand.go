@@ -63,6 +63,23 @@ func (c *consentDoc) decode(d *document, path string, n ast.Node) {
 	c.Kind, c.Form, c.Field = "form", long.Form, long.Field
 }
 
+// parameterDoc is form.field or {field: form.field, method: field}.
+type parameterDoc struct{ Field, Method string }
+
+func (p *parameterDoc) decode(d *document, path string, n ast.Node) {
+	if text, ok := scalarText(n); ok {
+		p.Field = text
+		return
+	}
+	var long struct {
+		Field  string `yaml:"field"`
+		Method string `yaml:"method"`
+	}
+	d.read(path, n, &long)
+	d.need(path+".field", long.Field)
+	p.Field, p.Method = long.Field, long.Method
+}
+
 // visitFormsDoc is a list of forms, all required, or a mapping from form to how
 // much it matters.
 type visitFormsDoc pairs[string]

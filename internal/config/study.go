@@ -49,6 +49,7 @@ func (d *document) buildStudy(opt Options) *study.Study {
 	d.identity(doc.Identity.Sex, doc.Identity.BirthYear, s)
 	d.crossChecks(doc.Checks, s, opt)
 	d.riskColumns(s)
+	s.Releases.Analysis = d.analysis(doc.Releases.Analysis, s)
 	d.noEffect("releases.approvals", "consent.version", "consent.scope")
 	return s
 }

@@ -31,8 +31,21 @@ func studyTraits(s *study.Study) traits {
 	t.participants(s)
 	t.deidentification(&s.Deid)
 	t.value("releases.schedule", "schedule of releases", s.Releases.Schedule, NoEffect)
+	t.value("releases.analysis", "parameters for analysis", parameters(s.Releases.Analysis), NoEffect)
 	t.value("releases.to", "places of releases", sorted(s.Releases.To), NoEffect)
 	return t
+}
+
+// parameters are the parameters for analysis in words.
+func parameters(all []study.Parameter) string {
+	if all == nil {
+		return "every number"
+	}
+	var names []string
+	for _, p := range all {
+		names = append(names, strings.TrimSuffix(p.Form+"."+p.Field+" by "+p.Method, " by "))
+	}
+	return strings.Join(names, ", ")
 }
 
 func sorted(words []string) string { return strings.Join(slices.Sorted(slices.Values(words)), ", ") }

@@ -42,6 +42,8 @@ type Builder struct {
 	taken    int              // rows of people that were taken
 	quasi    []personal       // fields of forms that are columns of participants
 	gate     gate
+	analysis *analysis
+	about    int // how many of tables are about participants
 	window   func(code string) (first, last study.Date)
 	quality  *quality
 	unread   [][]int // texts that await review, per form and field
@@ -69,6 +71,8 @@ func NewBuilder(s *study.Study, p Plan) *Builder {
 	}
 	_, b.quasi = participantsTable(s)
 	b.quality = newQuality(s, b.tables)
+	b.analysis = analysisOf(s)
+	b.about = b.analysis.at + len(b.analysis.tables())
 	b.people, b.gate = newBatch(b.tables[atParticipants]), newGate(s, b.tables[atParticipants])
 	b.reset()
 	return b
@@ -96,7 +100,7 @@ func (b *Builder) Take() []*study.Batch {
 }
 
 func (b *Builder) reset() {
-	b.batches = make([]*study.Batch, atForms+len(b.study.Forms))
+	b.batches = make([]*study.Batch, b.about)
 	for i := range b.batches {
 		b.batches[i] = newBatch(b.tables[i])
 	}
@@ -143,7 +147,12 @@ func (b *Builder) Add(p study.Participant, j *study.Judgement, records []study.C
 	b.quality.across(b.study, j.Deviations, func(key study.RecordKey) bool {
 		return slices.ContainsFunc(b.order, func(i int) bool { return records[i].Key == key })
 	})
-	return b.addRecords(row, records, visits)
+	b.analysis.begin(b.batches[atForms:b.analysis.at])
+	if err := b.addRecords(row, records, visits); err != nil {
+		return err
+	}
+	b.analyse(row, visits)
+	return nil
 }
 
 // owner is whose row it is.

@@ -23,8 +23,9 @@ func trial() *study.Study {
 	s := &study.Study{
 		Name: "amd-obs-01", Title: "AMD Observational Study", Protocol: study.Protocol{ID: "AMD-P2-2024", Version: "3.0"},
 		CodePrefix: "AMD", Timezone: "Europe/London", Days: study.Elapsed,
-		Consent: study.Consent{Kind: "form", Form: "consent", Field: "consented_on"},
-		Deid:    study.DeidPolicy{Profile: "limited", Pseudonym: "derived", Dates: "study_day", MissedLagDays: 30},
+		Consent:  study.Consent{Kind: "form", Form: "consent", Field: "consented_on"},
+		Deid:     study.DeidPolicy{Profile: "limited", Pseudonym: "derived", Dates: "study_day", MissedLagDays: 30},
+		Releases: study.ReleasePolicy{Analysis: []study.Parameter{}}, // see analysis_test.go
 		Visits: []study.VisitType{
 			{Name: "baseline", Label: "Baseline", HasWindow: true, Required: true, Forms: []study.VisitForm{{Form: "visual_acuity", Critical: true}}},
 			{Name: "month_1", Label: "Month 1", Day: 30, Before: 7, After: 14, HasWindow: true, Required: true, Forms: []study.VisitForm{{Form: "visual_acuity"}}},

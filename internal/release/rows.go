@@ -153,14 +153,7 @@ func (b *Builder) addVisit(o owner, v *happened, deviations []study.Deviation) {
 	l.known(o.elapsed(v.WindowEnd))
 	l.known(v.FromTarget, v.HasDistance)
 	l.known(v.OutsideWindow, v.HasDistance)
-	switch v.Timing {
-	case study.InWindow:
-		l.bool(true)
-	case study.Early, study.Late:
-		l.bool(false)
-	default:
-		l.null()
-	}
+	l.inWindow(v.Timing)
 	l.text(string(v.Timing))
 	l.text(b.versionOf(v.Visit))
 	l.text(deviationCodes(v.No, deviations))

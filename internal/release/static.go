@@ -14,7 +14,7 @@ import (
 // about participants, claim is what door 2 computed. It is called after the last Add: release_info
 // counts, and names the version that the content gives.
 func (b *Builder) Static(ctx context.Context, released []*study.Table, claim string, parts map[string][]deid.Artifact) ([]*study.Batch, error) {
-	t := b.tables[len(b.batches):]
+	t := b.tables[b.about:]
 	batches := []*study.Batch{
 		scheduleBatch(t[0], b.study),
 		qualityBatch(t[1], b.quality, tellerOf(b.study)),
@@ -104,6 +104,7 @@ func codelists(s *study.Study) []codelist {
 	for _, v := range s.Visits {
 		visits.items = append(visits.items, study.ChoiceItem{Code: v.Name, Label: v.Label})
 	}
+	lists = append(lists, analysisOf(s).lists()...)
 	return append(lists, visits,
 		codelist{listTiming, []study.ChoiceItem{
 			{Code: string(study.InWindow), Label: "Inside the window, ends included"},

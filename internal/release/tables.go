@@ -51,6 +51,13 @@ func Tables(s *study.Study) []*study.Table {
 		taken[table.Name] = true
 		tables = append(tables, table)
 	}
+	for _, table := range analysisOf(s).tables() {
+		for taken[table.Name] {
+			table.Name = "analysis_" + table.Name
+		}
+		taken[table.Name] = true
+		tables = append(tables, table)
+	}
 	for _, table := range []*study.Table{scheduleTable(), qualityTable(), codelistsTable(), reasonsTable(), dictionaryTable(), infoTable()} {
 		for c := range table.Columns {
 			table.Columns[c].Masking = "kept" // as door 2 says of what is about nobody
