@@ -273,7 +273,7 @@ visits:
 			fmt.Fprintf(&b, "      - {name: %s, type: %s, class: clinical}\n", field.name, kind)
 		}
 	}
-	b.WriteString("deidentification: {profile: limited, pseudonym: derived, dates: study_day}\nreleases: {to: [local]}\n")
+	b.WriteString("deidentification: {profile: limited, pseudonym: derived, dates: study_day}\nreleases: {to: [local], analysis: []}\n") // P4 is about the tables of forms
 	return b.String()
 }
 
