@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -21,7 +22,11 @@ type page interface {
 }
 
 // record is one record of a page.
-type record interface{ value(pointer string) string }
+type record interface {
+	value(pointer string) string
+	// columns calls with where each of its values is and of what type that is.
+	columns(with func(at, kind string))
+}
 
 // look reads an answer as the stream says that it is written.
 func look(s Stream, body []byte) page {
@@ -169,6 +174,25 @@ func (e element) value(pointer string) string {
 	return tree(e).value("/" + name + "/" + strings.TrimPrefix(pointer, "/"))
 }
 
+// children are the names of the elements directly inside the root, each once.
+func (t tree) children() (all []string) {
+	decoder := xml.NewDecoder(bytes.NewReader(t))
+	for depth := 0; ; {
+		token, err := decoder.RawToken()
+		if err != nil {
+			return all
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			if depth++; depth == 2 && !slices.Contains(all, token.Name.Local) {
+				all = append(all, token.Name.Local)
+			}
+		case xml.EndElement:
+			depth--
+		}
+	}
+}
+
 // walk calls found with the text and the bytes of each element (or the value of the
 // attribute) at the pointer, until it answers false.
 func (t tree) walk(pointer string, found func(string, element) bool) error {
@@ -187,7 +211,7 @@ func (t tree) walk(pointer string, found func(string, element) bool) error {
 		switch token := token.(type) {
 		case xml.StartElement:
 			open = append(open, token.Name.Local)
-			if !same(open, steps) {
+			if !slices.Equal(open, steps) {
 				break
 			}
 			begin = before
@@ -196,11 +220,11 @@ func (t tree) walk(pointer string, found func(string, element) bool) error {
 				return nil
 			}
 		case xml.CharData:
-			if same(open, steps) {
+			if slices.Equal(open, steps) {
 				text.Write(token)
 			}
 		case xml.EndElement:
-			if attribute == "" && same(open, steps) && !found(strings.TrimSpace(text.String()), element(t[begin:decoder.InputOffset()])) {
+			if attribute == "" && slices.Equal(open, steps) && !found(strings.TrimSpace(text.String()), element(t[begin:decoder.InputOffset()])) {
 				return nil
 			}
 			open = open[:len(open)-1]
@@ -214,18 +238,6 @@ func (t tree) walk(pointer string, found func(string, element) bool) error {
 			return errNotXML
 		}
 	}
-}
-
-func same(open, steps []string) bool {
-	if len(open) != len(steps) {
-		return false
-	}
-	for i := range open {
-		if open[i] != steps[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func attributeOf(e xml.StartElement, name string) string {
