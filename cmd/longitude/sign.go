@@ -45,6 +45,9 @@ func (p *pen) who(ctx context.Context, h *house) (people.Person, error) {
 // sign shows a person what they sign, and signs it with their key: whoever does proves
 // anew, with the passphrase, who they are. A proof that fails is an event.
 func (h *house) sign(ctx context.Context, p *pen, meaning people.Meaning, r people.Record, text string) (*people.Signature, error) {
+	if err := h.store.Sealing(ctx); err != nil {
+		return nil, h.store.Refused(ctx, p.id, r.Study, r.Type+"/"+r.ID, err)
+	}
 	who, err := p.who(ctx, h)
 	if err != nil {
 		return nil, h.store.Refused(ctx, "", r.Study, r.Type+"/"+r.ID, err)

@@ -182,6 +182,9 @@ func (s *Store) Sign(ctx context.Context, sig people.Signature, r people.Record,
 // signature a second time. The caller ends with answer, which seals the event, or
 // records that it was refused.
 func recordSignature(ctx context.Context, tx pgx.Tx, sig people.Signature, r people.Record, anyOf ...people.Role) (id int64, st people.Statement, err error) {
+	if err := sealing(ctx, tx); err != nil {
+		return 0, st, err
+	}
 	// Who loses a role or is made inactive meanwhile waits, or we do.
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(hashtext('longitude.people'))`); err != nil {
 		return 0, st, err

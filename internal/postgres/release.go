@@ -17,9 +17,12 @@ import (
 // the as-of date, the documents. A plan that was never published is taken up
 // again, so a crash costs no number and gives the same bytes; if what it pinned
 // has moved on (a new protocol or policy), it is left behind as abandoned and a
-// new number is drawn.
+// new number is drawn. It refuses while the audit log cannot be sealed.
 func (s *Store) PlanRelease(ctx context.Context, studyName string, asOf study.Date, policy study.Digest, now time.Time) (study.ReleasePlan, error) {
 	reg, err := s.known(studyName)
+	if err == nil {
+		err = s.Sealing(ctx)
+	}
 	if err != nil {
 		return study.ReleasePlan{}, err
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,6 +29,26 @@ func unsealedFor(ctx context.Context, q querier) (seconds int64, err error) {
 	err = q.QueryRow(ctx, `
 		SELECT coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0)::bigint FROM audit.event JOIN jobs.unsealed USING (event_id)`).Scan(&seconds)
 	return seconds, err
+}
+
+// unsealedLimit is how long an event may wait for its place before nothing is done any
+// more that stands on the log: releases, signatures, the vault.
+const unsealedLimit = 5 * time.Minute
+
+// Sealing refuses to go on when sealing has been down for longer than unsealedLimit:
+// what waits is sealed now, or else nothing that stands on the log is done.
+func (s *Store) Sealing(ctx context.Context) error {
+	_ = s.sealed(ctx) // why it fails is for the end of every command to say
+	return fault("look whether the audit log is sealed", sealing(ctx, s.app))
+}
+
+func sealing(ctx context.Context, q querier) error {
+	waits, err := unsealedFor(ctx, q)
+	if err != nil || time.Duration(waits)*time.Second <= unsealedLimit {
+		return err
+	}
+	return &study.Error{Code: "audit.unsealed", Op: "the audit log has not been sealed for " + (time.Duration(waits) * time.Second).String() + ": nothing is released, signed or opened", Exit: study.ExitBlocked,
+		Hint: "`longitude audit checkpoint` seals what waits; if it cannot, `longitude audit verify` says why"}
 }
 
 // sealBatch bounds the events sealed in one transaction.

@@ -278,6 +278,9 @@ func addStep(ctx context.Context, tx pgx.Tx, r *VaultRequest, step, actor string
 // database. What was recorded before is in the sealed log, or nothing is done; what
 // has expired is recorded first.
 func (s *Store) vaultStep(ctx context.Context, do func(pgx.Tx, time.Time) error) error {
+	if err := s.Sealing(ctx); err != nil {
+		return err
+	}
 	if err := s.sealed(ctx); err != nil {
 		return err
 	}
