@@ -55,7 +55,9 @@ func ask(columns []string, n *names) (asked []column, err error) {
 		case colCode:
 			n.ask("code")
 			n.ask("linkId")
-		case colType, colID, colRemoved:
+		case colRemoved:
+			n.ask("status")
+		case colType, colID:
 		default:
 			if c.path, err = compile(text, n); err != nil {
 				return nil, err
@@ -69,7 +71,8 @@ func ask(columns []string, n *names) (asked []column, err error) {
 // yes is the value of @removed.
 var yes = []byte("Yes")
 
-// cell reads one column of a row.
+// cell reads one column of a row. What was entered in error is removed: it says so
+// where others are deleted.
 func (d *decoder) cell(c *column, t *tree, answer int32) (text []byte, rule string) {
 	switch c.name {
 	case colType:
@@ -85,7 +88,7 @@ func (d *decoder) cell(c *column, t *tree, answer int32) (text []byte, rule stri
 		}
 		return keyOf(t, t.root), ""
 	case colRemoved:
-		if t.removes() != nil {
+		if t.removes() != nil || string(t.said(t.root, "status")) == "entered-in-error" {
 			return yes, ""
 		}
 		return nil, ""

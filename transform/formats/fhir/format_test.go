@@ -71,6 +71,7 @@ func TestColumns(t *testing.T) {
 		{pressure, "@patient", "7"},
 		{pressure, "@encounter", "e1"},
 		{pressure, "@removed", "∅"},
+		{`{"resourceType":"Observation","status":"entered-in-error"}`, "@removed", "Yes"},
 		{pressure, "status", "final"},
 		{pressure, "Observation.status", "final"},
 		{pressure, "Patient.status", "∅"},
