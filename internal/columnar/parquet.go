@@ -129,49 +129,53 @@ func (p *Parquet) take(c int, v *study.Vector, from, to int) error {
 	if column.Nullable {
 		level = 1
 	}
+	null := parquet.NullValue().Level(0, 0, c)
 	out := p.pending[c]
 	for i := from; i < to; i++ {
 		if v.Null(i) {
 			if !column.Nullable {
-				return &study.Error{
-					Code: "columnar.null",
-					Op:   fmt.Sprintf("writing %s.%s: row %d has no value in a required column", p.table.Name, column.Name, p.summary.Rows+int64(i-from)+1),
-					Hint: "a required column of a release was built from a record without that value: report this with the code",
-				}
+				return p.nullError(column, p.summary.Rows+int64(i-from)+1)
 			}
 			sum.Nulls++
-			out = append(out, parquet.NullValue().Level(0, 0, c))
+			out = append(out, null)
 			continue
 		}
-		var value parquet.Value
-		p.bytes += 8
 		switch column.Kind {
 		case study.TextKind:
 			s := v.Texts[i]
 			// The column writer copies the bytes; the string is not changed.
-			value = parquet.ByteArrayValue(unsafe.Slice(unsafe.StringData(s), len(s)))
+			text := unsafe.Slice(unsafe.StringData(s), len(s))
+			out = append(out, parquet.ByteArrayValue(text).Level(0, level, c))
 			p.bytes += int64(len(s))
-			sum.addText(value.ByteArray())
+			sum.addText(text)
 		case study.FloatKind:
-			value = parquet.DoubleValue(v.Floats[i])
+			out = append(out, parquet.DoubleValue(v.Floats[i]).Level(0, level, c))
 			sum.addFloat(v.Floats[i])
 		case study.BoolKind:
-			value = parquet.BooleanValue(v.Ints[i] != 0)
+			out = append(out, parquet.BooleanValue(v.Ints[i] != 0).Level(0, level, c))
 			sum.addBool(v.Ints[i] != 0)
 		case study.DateKind:
 			if v.Ints[i] < math.MinInt32 || v.Ints[i] > math.MaxInt32 {
 				return p.shapeError("column " + column.Name + " holds a date that is none")
 			}
-			value = parquet.Int32Value(int32(v.Ints[i]))
+			out = append(out, parquet.Int32Value(int32(v.Ints[i])).Level(0, level, c))
 			sum.addInt(v.Ints[i])
 		default:
-			value = parquet.Int64Value(v.Ints[i])
+			out = append(out, parquet.Int64Value(v.Ints[i]).Level(0, level, c))
 			sum.addInt(v.Ints[i])
 		}
-		out = append(out, value.Level(0, level, c))
+		p.bytes += 8
 	}
 	p.pending[c] = out
 	return nil
+}
+
+func (p *Parquet) nullError(column *study.Column, row int64) error {
+	return &study.Error{
+		Code: "columnar.null",
+		Op:   fmt.Sprintf("writing %s.%s: row %d has no value in a required column", p.table.Name, column.Name, row),
+		Hint: "a required column of a release was built from a record without that value: report this with the code",
+	}
 }
 
 // writePending hands the pending rows to the column writers and closes the row

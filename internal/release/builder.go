@@ -99,10 +99,16 @@ func (b *Builder) Take() []*study.Batch {
 	return full
 }
 
+// reset makes batches with room for as many rows as those before had: parts are of
+// about one size.
 func (b *Builder) reset() {
+	before := b.batches
 	b.batches = make([]*study.Batch, b.about)
 	for i := range b.batches {
 		b.batches[i] = newBatch(b.tables[i])
+		if before != nil && i != atParticipants {
+			makeRoom(b.batches[i], before[i].Rows+before[i].Rows/8)
+		}
 	}
 	b.batches[atParticipants] = b.people
 }

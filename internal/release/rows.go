@@ -19,6 +19,23 @@ func newBatch(t *study.Table) *study.Batch {
 	return &study.Batch{Table: t, Vectors: make([]study.Vector, len(t.Columns))}
 }
 
+// makeRoom gives an empty batch room for so many rows.
+func makeRoom(b *study.Batch, rows int) {
+	b.Participants, b.Anchors = make([]int64, 0, rows), make([]study.Date, 0, rows)
+	for i := range b.Vectors {
+		v := &b.Vectors[i]
+		v.Valid = make([]bool, 0, rows)
+		switch b.Table.Columns[i].Kind {
+		case study.TextKind:
+			v.Texts = make([]string, 0, rows)
+		case study.FloatKind:
+			v.Floats = make([]float64, 0, rows)
+		default:
+			v.Ints = make([]int64, 0, rows)
+		}
+	}
+}
+
 // line starts a row of table i about o.
 func (b *Builder) line(i int, o owner) *line {
 	batch := b.batches[i]
