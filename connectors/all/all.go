@@ -6,6 +6,7 @@ import (
 	"longitude/connectors/fhir"
 	"longitude/connectors/folder"
 	"longitude/connectors/gcs"
+	"longitude/connectors/rave"
 	"longitude/connectors/redcap"
 	"longitude/connectors/rest"
 	"longitude/connectors/sftp"
@@ -18,6 +19,7 @@ func Specs() []connectors.Spec {
 		fhir.Spec(),
 		folder.Spec(),
 		gcs.Spec(),
+		rave.Spec(),
 		redcap.Spec(),
 		rest.Spec(),
 		sftp.Spec(),
