@@ -17,7 +17,7 @@ func TestErasureIsKilled(t *testing.T) {
 	x := newErasable(t)
 	request := x.asked()
 	x.run(study.ExitOK, x.with("cleo", "vault", "approve", request)...)
-	v := &victim{newProgram(t), t, x.dir}
+	v := &victim{program: newProgram(t), t: t, dir: x.dir}
 	for _, point := range []string{study.PointErased, study.PointMidErase, study.PointMidErase, study.PointBeforeEnd} {
 		v.killed(point, "vault", "run", request)
 	}

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsouza/fake-gcs-server/fakestorage"
 	"github.com/jackc/pgx/v5"
 
 	"longitude/configs"
@@ -75,12 +76,15 @@ type outcome struct {
 
 // program is the binary under test, with the keys that all jobs share so that
 // their codes and digests are the same.
-type program struct{ binary, keys string }
+type program struct {
+	binary, keys string
+	bucket       bool // releases go to a bucket, too
+}
 
 // newProgram builds the real program with its crash points.
 func newProgram(t *testing.T) program {
 	t.Helper()
-	p := program{filepath.Join(t.TempDir(), "longitude"), filepath.Join(t.TempDir(), "keys")}
+	p := program{binary: filepath.Join(t.TempDir(), "longitude"), keys: filepath.Join(t.TempDir(), "keys")}
 	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "crash", "-o", p.binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -119,13 +123,14 @@ func sameDay(a, b time.Time) bool {
 // victim is one job in a folder and a database of its own.
 type victim struct {
 	program
-	t   *testing.T
-	dir string
+	t     *testing.T
+	dir   string
+	cloud *fakestorage.Server // where the bucket is; nil without one
 }
 
 func (p program) newVictim(t *testing.T, private bool) *victim {
 	t.Helper()
-	v := &victim{p, t, t.TempDir()}
+	v := &victim{program: p, t: t, dir: t.TempDir()}
 	v.must(os.Chmod(filepath.Dir(v.dir), 0o711)) // the private cluster's account passes through
 	url := ""
 	if !private {
@@ -135,9 +140,14 @@ func (p program) newVictim(t *testing.T, private bool) *victim {
 		})
 	}
 	t.Setenv("DATABASE_URL", url)
-	v.write("service.yaml", []byte("service: {data_dir: data, landing: file:landing, keys: file:"+p.keys+"}\n"))
 	text, err := configs.AMD.ReadFile("amd/amd-obs-01.yaml")
 	v.must(err)
+	sinks := ""
+	if p.bucket {
+		v.cloud, sinks = cloud(t), ", sinks: {gcs: {location: gs://releases/eye}}"
+		text = bytes.Replace(text, []byte("to: [local]"), []byte("to: [gcs, local]"), 1)
+	}
+	v.write("service.yaml", []byte("service: {data_dir: data, landing: file:landing, keys: file:"+p.keys+sinks+"}\n"))
 	v.write("amd-obs-01.yaml", text)
 	for _, site := range []string{"site-a", "site-b"} {
 		text, err := configs.AMD.ReadFile("amd/sources/" + site + ".yaml")
@@ -421,7 +431,32 @@ func (v *victim) releases() map[string]string {
 	if at, err := os.Readlink(filepath.Join(root, "current")); err != nil || at != "amd_obs_01_r002" {
 		v.t.Errorf("current is %q, %v", at, err)
 	}
-	return digests(v.t, root)
+	files := digests(v.t, root)
+	if v.bucket {
+		v.alike(files)
+	}
+	return files
+}
+
+// alike checks that the bucket holds the files of the folder and no other, that they
+// verify by themselves, and that current leads to the second release.
+func (v *victim) alike(folder map[string]string) {
+	v.t.Helper()
+	v.completes("release", "verify", "gs://releases/eye/amd-obs-01/current", "--policy", policyFile(filepath.Join(v.dir, "data"), "amd-obs-01"))
+	stored := map[string]string{}
+	for name, content := range objectsBelow(v.t, v.cloud, "eye/amd-obs-01/") {
+		if pointer, is := strings.CutPrefix(name, "current/"); is {
+			if want := map[string]string{"000001": "amd_obs_01_r001\n", "000002": "amd_obs_01_r002\n"}[pointer]; string(content) != want {
+				v.t.Errorf("pointer %s names %q", pointer, content)
+			}
+			continue
+		}
+		digest := sha256.Sum256(content)
+		stored[name] = hex.EncodeToString(digest[:])
+	}
+	if !maps.Equal(stored, folder) {
+		v.t.Errorf("the bucket holds %d files, the folder %d, or they differ", len(stored), len(folder))
+	}
 }
 
 func digests(t *testing.T, root string) map[string]string {

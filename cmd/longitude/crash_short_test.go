@@ -8,14 +8,17 @@ import (
 	"longitude/study"
 )
 
-// The short form of TestCrash, which `make crash` runs in full.
+// The short form of TestCrash and TestCrashBucket, which `make crash` runs in full.
 func TestCrashShort(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the program")
 	}
-	newProgram(t).survives(t, []crash{
+	p := newProgram(t)
+	p.survives(t, []crash{
 		{stage: 0, kills: []string{study.PointMidCopy + ":9"}, private: true},
 		{stage: 2, kills: []string{study.PointAfterCommit + ":3", study.PointSettled}},
 		{stage: 3, kills: []string{study.PointAfterEnvelope}},
 	})
+	p.bucket = true
+	p.survives(t, []crash{{stage: 3, kills: []string{study.PointMidPublish + ":3", study.PointAfterEnvelope}}})
 }

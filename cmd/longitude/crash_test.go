@@ -47,3 +47,22 @@ func TestCrash(t *testing.T) {
 	}
 	newProgram(t).survives(t, crashes)
 }
+
+// The same where releases go to a bucket and a folder: killed between any two files,
+// around the envelopes of both, and again while it recovers.
+func TestCrashBucket(t *testing.T) {
+	p := newProgram(t)
+	p.bucket = true
+	mid := study.PointMidPublish
+	p.survives(t, []crash{
+		{stage: 1, kills: []string{mid}},
+		{stage: 1, kills: []string{mid + ":3", mid + ":9", mid + ":20"}},
+		{stage: 3, kills: []string{mid + ":12"}},
+		{stage: 3, kills: []string{mid + ":40"}}, // in the folder, with the bucket's visible
+		{stage: 1, kills: []string{study.PointBeforeEnvelope}},
+		{stage: 3, kills: []string{study.PointBeforeEnvelope + ":2"}},
+		{stage: 1, kills: []string{study.PointAfterEnvelope}},
+		{stage: 3, kills: []string{study.PointAfterEnvelope + ":2"}},
+		{stage: 3, kills: []string{mid + ":5", study.PointBeforeEnvelope, study.PointAfterEnvelope}},
+	})
+}
