@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"time"
 
 	"longitude/connectors"
@@ -59,7 +60,7 @@ func (in *Ingester) pull(ctx context.Context, f *Feed, out *Outcome, actor strin
 	if err := catchUp(ctx, f, durable); err != nil {
 		return err
 	}
-	for d, err := range f.Source.Pull(ctx, durable) {
+	for d, err := range f.deliveries(ctx, durable) {
 		if err != nil {
 			return err
 		}
@@ -71,6 +72,14 @@ func (in *Ingester) pull(ctx context.Context, f *Feed, out *Outcome, actor strin
 		}
 	}
 	return nil
+}
+
+// deliveries are what a run takes.
+func (f *Feed) deliveries(ctx context.Context, durable connectors.Cursor) iter.Seq2[connectors.Delivery, error] {
+	if t, ok := f.Source.(connectors.Targeted); ok && len(f.Only) > 0 {
+		return t.PullOnly(ctx, durable, f.Only)
+	}
+	return f.Source.Pull(ctx, durable)
 }
 
 // deliver takes one delivery through the commit order: landed, recorded in one

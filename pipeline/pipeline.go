@@ -103,6 +103,7 @@ type Feed struct {
 	Format  transform.Format
 	Intake  *deid.Intake
 	Rules   *transform.Rules
+	Only    []string // of a source that can, what alone is fetched (connectors.Targeted); nil = all that is new
 }
 
 // Ingester runs syncs.

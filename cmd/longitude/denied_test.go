@@ -15,16 +15,16 @@ import (
 func TestDenialsAreCounted(t *testing.T) {
 	now := time.Unix(0, 0)
 	var said []string
-	d := &denials{now: func() time.Time { return now }, last: map[string]time.Time{}, more: map[string]int{},
-		record: func(code string, times int) { said = append(said, fmt.Sprint(code, " ", times)) }}
+	d := &denials{now: func() time.Time { return now }, last: map[denial]time.Time{}, more: map[denial]int{},
+		record: func(d denial, times int) { said = append(said, fmt.Sprint(d.code, " ", times)) }}
 	now = now.Add(deniedEvery)
 	for range 1000 {
-		d.note("api.unauthorized")
+		d.noteAPI("api.unauthorized")
 	}
-	d.note("api.cross_origin")
+	d.noteAPI("api.cross_origin")
 	now = now.Add(deniedEvery)
-	d.note("api.unauthorized")
-	d.note("api.unauthorized")
+	d.noteAPI("api.unauthorized")
+	d.noteAPI("api.unauthorized")
 	d.flush()
 	d.flush()
 	want := []string{"api.unauthorized 1", "api.cross_origin 1", "api.unauthorized 1000", "api.unauthorized 1"}

@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"longitude/internal/api"
+	"longitude/internal/config"
 	"longitude/internal/console"
 	"longitude/internal/postgres"
+	"longitude/internal/receive"
 	"longitude/internal/telemetry"
 	"longitude/pipeline"
 	"longitude/study"
@@ -71,35 +73,46 @@ func (a *app) serve(ctx context.Context, h *house) error {
 	if err != nil {
 		return errors.Join(err, front.Close())
 	}
+	hooks, err := s.receiving(ctx)
+	if err != nil {
+		return errors.Join(err, front.Close(), admin.Close())
+	}
 	a.progress("status page  http://%s/", front.Addr())
+	if hooks != nil {
+		a.progress("webhooks     http://%s%s", hooks.listener.Addr(), receive.Root)
+	}
 	a.progress("metrics      http://%s/metrics", admin.Addr())
-	return s.run(ctx, front, admin)
+	return s.run(ctx, front, admin, hooks)
 }
 
 func listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, &study.Error{Code: "serve.listen", Op: "cannot listen on " + address, Exit: study.ExitEnvironment,
-			Hint: "another process may be using the port: stop it, or set service.listen and service.admin_listen"}
+			Hint: "another process may be using the port: stop it, or set service.listen, service.admin_listen and service.receive_listen"}
 	}
 	return l, nil
 }
 
-// run serves until ctx ends, then drains.
-func (s *service) run(ctx context.Context, front, admin net.Listener) error {
+// run serves until ctx ends, then drains. hooks is nil where no source is sent anything.
+func (s *service) run(ctx context.Context, front, admin net.Listener, hooks *receiving) error {
 	pages := console.New(console.Options{Reads: s.h.store, Trigger: s.trigger, Version: fullVersion(), Now: s.h.now, Logger: s.h.a.log})
 	denied := s.denials()
 	defer denied.flush()
 	servers := []*http.Server{
-		{Handler: api.New(api.Options{Reads: s.h.store, Trigger: s.trigger, Desk: desk{s}, Pages: pages, Version: fullVersion(), Logger: s.h.a.log, Denied: denied.note})},
+		{Handler: api.New(api.Options{Reads: s.h.store, Trigger: s.trigger, Desk: desk{s}, Pages: pages, Version: fullVersion(), Logger: s.h.a.log, Denied: denied.noteAPI})},
 		{Handler: telemetry.Admin(s.metrics, s.h.store, telemetry.Health{Database: s.h.store.Ping, Migrations: s.migrations, Draining: s.draining.Load})},
 	}
-	failed := make(chan error, len(servers))
+	failed := make(chan error, len(servers)+1)
 	for i, l := range []net.Listener{front, admin} {
 		servers[i].ReadHeaderTimeout, servers[i].IdleTimeout = 10*time.Second, 2*time.Minute
 		go func() { failed <- servers[i].Serve(l) }()
 	}
 	working, stop := context.WithCancel(ctx)
+	closeHooks := func() {}
+	if hooks != nil {
+		closeHooks = hooks.open(working, denied, failed)
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.work(working) }()
 	go s.h.sealing(working)
@@ -114,6 +127,7 @@ func (s *service) run(ctx context.Context, front, admin net.Listener) error {
 	}
 	s.draining.Store(true)
 	stop()
+	closeHooks()
 	err = errors.Join(err, <-done)
 	closing, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
@@ -169,11 +183,18 @@ func (s *service) sync(ctx context.Context, source, trigger string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.h.sync(ctx, src[0], trigger)
-	if ctx.Err() == nil { // what was recorded before a failure is settled too
-		err = errors.Join(err, s.h.settle(ctx, src[0].Study, trigger))
-	}
+	_, err = s.pull(ctx, src[0], trigger)
 	return err
+}
+
+// pull runs a source once, and settles its study. busy says that another process
+// runs it.
+func (s *service) pull(ctx context.Context, src *config.SourceConfig, trigger string, only ...string) (busy bool, err error) {
+	out, err := s.h.sync(ctx, src, trigger, only...)
+	if ctx.Err() == nil { // what was recorded before a failure is settled too
+		err = errors.Join(err, s.h.settle(ctx, src.Study, trigger))
+	}
+	return out.Busy, err
 }
 
 func (s *service) rejudge(ctx context.Context, st *study.Study) {

@@ -308,7 +308,7 @@ func (h *house) source(src *config.SourceConfig, digest func(string) string) (co
 	for _, spec := range connectorlist.Specs() {
 		if spec.Type == src.Connector {
 			return spec.Open(src.ConnectorConfig, connectors.Runtime{Digest: digest, Now: h.now, Sleep: sleep,
-				Log: h.a.log, Dir: filepath.Dir(src.File)})
+				Log: h.a.log, Dir: filepath.Dir(src.File), Inbox: h.inbox(src)})
 		}
 	}
 	return nil, &study.Error{Code: "source.connector", Op: "source " + src.Name + " names no connector of this program", Exit: study.ExitUsage,
@@ -353,12 +353,14 @@ func (h *house) ingester() *pipeline.Ingester {
 		Now: h.now, Sleep: sleep, Random: mathrand.Int64N, TempDir: h.temp()}
 }
 
-// sync runs one source once.
-func (h *house) sync(ctx context.Context, src *config.SourceConfig, trigger string) (pipeline.Outcome, error) {
+// sync runs one source once; only are the things to fetch, where the source can and
+// not all is wanted.
+func (h *house) sync(ctx context.Context, src *config.SourceConfig, trigger string, only ...string) (pipeline.Outcome, error) {
 	f, err := h.feed(src)
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}
+	f.Only = only
 	defer func() { _ = f.Source.Close() }()
 	return h.ingester().Sync(ctx, f, trigger)
 }

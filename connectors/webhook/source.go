@@ -20,8 +20,10 @@ type source struct {
 	keys    func() ([][]byte, error)
 }
 
-func open(c Config, rt connectors.Runtime) (connectors.Source, error) {
-	return &source{config: c, runtime: rt, keys: sync.OnceValues(c.keys)}, nil
+func open(c Config, rt connectors.Runtime) (connectors.Source, error) { return newSource(c, rt), nil }
+
+func newSource(c Config, rt connectors.Runtime) *source {
+	return &source{config: c, runtime: rt, keys: sync.OnceValues(c.keys)}
 }
 
 // keys resolves the secrets.

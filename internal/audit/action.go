@@ -27,9 +27,10 @@ const (
 	DecisionWithdraw    Action = "decision.withdraw"     // a participant withdrew
 	DecisionDistinct    Action = "decision.distinct"     // two identifiers were said to be two people
 
-	SourceFrozen Action = "source.frozen" // an object of another shape stopped its source: nothing of it is recorded
-	FileRefused  Action = "file.refused"  // a file of a source was not taken: nothing of it is recorded
-	FileRetried  Action = "file.retried"  // somebody asked for a file again
+	SourceFrozen   Action = "source.frozen"   // an object of another shape stopped its source: nothing of it is recorded
+	WebhookRefused Action = "webhook.refused" // what a sender pushed was not taken, as often as the event says
+	FileRefused    Action = "file.refused"    // a file of a source was not taken: nothing of it is recorded
+	FileRetried    Action = "file.retried"    // somebody asked for a file again
 
 	ReleasePlanned   Action = "release.planned"   // what a release is built from was pinned
 	ReleaseApproved  Action = "release.approved"  // a person approved a release
@@ -76,6 +77,7 @@ var Actions = []Action{
 	ExportMade, FileRefused, FileRetried, IdentityUnsealed, KeyCreated, KeyResealed, KeyRewrapped, KeyRotated, RecordViewed, ReleaseApproved, ReleasePlanned, ReleasePublished, ReleaseRetracted,
 	SchemaAccepted, SchemaMigrated, SeriesOpened, SeriesRevoked, SignatureGiven, SourceFrozen, StudyJudged, TextReviewed,
 	VaultApproved, VaultBrokeGlass, VaultDenied, VaultExecuted, VaultExpired, VaultRequested, VaultReviewed, VaultStarted,
+	WebhookRefused,
 }
 
 // Known reports whether an action is in the vocabulary.

@@ -55,6 +55,7 @@ type Config struct {
 type SourceConfig struct {
 	study.Source
 	ConnectorConfig any    // pointer to the connector's struct, as New made it
+	Pulls           string // the source that it only triggers, with no data of its own; "" = it has data
 	File            string // the source's document; its relative paths start at this file's folder
 	Line            int
 
@@ -63,18 +64,19 @@ type SourceConfig struct {
 
 // Service says how the program runs. Paths are resolved against the config folder.
 type Service struct {
-	Database    Database
-	DataDir     string
-	Landing     string   // file:PATH or gs://BUCKET/PREFIX
-	Keys        string   // file:PATH or gcp-kms://…
-	KeysDir     string   // file:PATH: the keys that one in Cloud KMS wraps
-	Anchors     []string // where checkpoints of the audit log are kept: file:PATH or gs://BUCKET/PREFIX
-	Listen      string   // status API and status page
-	AdminListen string   // metrics and health
-	Workers     int
-	OIDC        OIDC
-	OpenLineage string         // file:PATH or an http(s) endpoint; "" = off
-	Sinks       map[string]any // pointers to the structs of the sinks that are configured, as New made them
+	Database      Database
+	DataDir       string
+	Landing       string   // file:PATH or gs://BUCKET/PREFIX
+	Keys          string   // file:PATH or gcp-kms://…
+	KeysDir       string   // file:PATH: the keys that one in Cloud KMS wraps
+	Anchors       []string // where checkpoints of the audit log are kept: file:PATH or gs://BUCKET/PREFIX
+	Listen        string   // status API and status page
+	AdminListen   string   // metrics and health
+	ReceiveListen string   // what senders push
+	Workers       int
+	OIDC          OIDC
+	OpenLineage   string         // file:PATH or an http(s) endpoint; "" = off
+	Sinks         map[string]any // pointers to the structs of the sinks that are configured, as New made them
 }
 
 // OIDC is an identity provider for people.
@@ -211,6 +213,9 @@ func (c *Config) link() {
 			source.doc.errorf("source", "config.duplicate_name", "", "source %q is defined already in %s", source.Name, other.File)
 		}
 		seen[source.Name] = source
+		if source.Pulls != "" {
+			source.doc.defined("connector.pulls", "source", source.Pulls, others(c.Sources, source))
+		}
 		if c.study(source.Study) == nil && slices.ContainsFunc(c.unread, func(d *document) bool { return d.mentions(source.Study) }) {
 			continue // what is wrong is said where the study is
 		}
@@ -222,6 +227,16 @@ func (c *Config) link() {
 		calendars(c.protocols[i], s, c.Sources)
 		c.places(c.protocols[i], s)
 	}
+}
+
+// others are the names of the other sources that have data.
+func others(sources []*SourceConfig, but *SourceConfig) (names []string) {
+	for _, s := range sources {
+		if s != but && s.Pulls == "" {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // Resolve looks up everything the config refers to, secrets included, and reports
@@ -267,6 +282,7 @@ func (d *document) buildService(dir string, getenv func(string) string) Service 
 	}
 	s.Listen = d.address("service.listen", or(s.Listen, "127.0.0.1:8080"))
 	s.AdminListen = d.address("service.admin_listen", or(s.AdminListen, "127.0.0.1:9090"))
+	s.ReceiveListen = d.address("service.receive_listen", or(in.ReceiveListen, "127.0.0.1:8081"))
 	if s.OpenLineage != "" {
 		s.OpenLineage = d.store(dir, "service.lineage.openlineage", s.OpenLineage, "http://", "https://")
 	}

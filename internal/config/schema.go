@@ -7,18 +7,19 @@ import "time"
 
 type serviceDoc struct {
 	Service struct {
-		Database    Database       `yaml:"database"`
-		DataDir     string         `yaml:"data_dir"`
-		Landing     string         `yaml:"landing"`
-		Keys        string         `yaml:"keys"`
-		KeysDir     string         `yaml:"keys_dir"`
-		Anchors     []string       `yaml:"anchors"`
-		Listen      string         `yaml:"listen"`
-		AdminListen string         `yaml:"admin_listen"`
-		Workers     int            `yaml:"workers"`
-		Access      accessDoc      `yaml:"access"`
-		Lineage     lineageDoc     `yaml:"lineage"`
-		Sinks       pairs[ownKeys] `yaml:"sinks"`
+		Database      Database       `yaml:"database"`
+		DataDir       string         `yaml:"data_dir"`
+		Landing       string         `yaml:"landing"`
+		Keys          string         `yaml:"keys"`
+		KeysDir       string         `yaml:"keys_dir"`
+		Anchors       []string       `yaml:"anchors"`
+		Listen        string         `yaml:"listen"`
+		AdminListen   string         `yaml:"admin_listen"`
+		ReceiveListen string         `yaml:"receive_listen"`
+		Workers       int            `yaml:"workers"`
+		Access        accessDoc      `yaml:"access"`
+		Lineage       lineageDoc     `yaml:"lineage"`
+		Sinks         pairs[ownKeys] `yaml:"sinks"`
 	} `yaml:"service"`
 }
 

@@ -31,6 +31,15 @@ func (d *document) buildSource(opt Options) *SourceConfig {
 	c.Snapshot = d.snapshotPolicy(&doc)
 	c.Drift = d.driftPolicy(&doc)
 	c.MaxRejected, c.Precedence = study.Limit(doc.MaxRejected), doc.Precedence
+	if t, ok := c.ConnectorConfig.(interface{ Triggers() string }); ok {
+		c.Pulls = t.Triggers()
+	}
+	if c.Pulls != "" {
+		if d.has("map") {
+			d.warnf("map", "config.no_effect", "remove it", "map has no effect: what is sent only says that %s has something new", c.Pulls)
+		}
+		return c
+	}
 	c.Map = d.rowMapping(&doc.Map)
 	d.noEffect("map.consent")
 	return c

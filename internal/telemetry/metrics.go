@@ -30,6 +30,7 @@ type Reads interface {
 	Sources(ctx context.Context) ([]status.SourceStatus, error)
 	Releases(ctx context.Context, study string) ([]status.Release, error)
 	Outbox(ctx context.Context) (status.Outbox, error)
+	Inboxes(ctx context.Context) ([]status.Inbox, error)
 }
 
 // Metrics is the registry of one process. Labels name studies, sources and
@@ -51,6 +52,9 @@ type Metrics struct {
 	releaseRows, releaseBytes, tables *prometheus.GaugeVec
 	untold, untoldAge, refusedEvents  *prometheus.GaugeVec
 	freshness                         *freshness
+	requests                          *prometheus.CounterVec
+	requestSeconds                    *prometheus.HistogramVec
+	inbox, inboxAge                   *prometheus.GaugeVec
 
 	mu        sync.Mutex // serialises refreshing
 	refreshed time.Time
@@ -100,6 +104,12 @@ func New(b Build, now func() time.Time) *Metrics {
 	m.untold = m.gauge("lineage_events_waiting", "OpenLineage events that the receiver has not taken yet.")
 	m.untoldAge = m.gauge("lineage_oldest_event_seconds", "How long the oldest of them waits; 0 when none does.")
 	m.refusedEvents = m.gauge("lineage_events_refused", "OpenLineage events that the receiver refused for good; they stay in jobs.outbox.")
+
+	m.requests = m.counter("webhook_requests_total", "Requests that were sent to webhook sources, by what became of them; source is unknown where there is no such source.", "study", "source", "outcome")
+	m.requestSeconds = m.histogram("webhook_request_seconds", "How long requests waited for their answer: a 202 is given once the request is durable.",
+		[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30}, "outcome")
+	m.inbox = m.gauge("inbox_waiting", "Requests that are durable in the inbox of a source, and have not been recorded.", "source")
+	m.inboxAge = m.gauge("inbox_oldest_seconds", "How long the oldest of them waits.", "source")
 
 	m.refreshErrors = m.counter("refresh_errors_total", "Scrapes that could not read the state of sources, releases and lineage events from the database.")
 	m.refreshErrors.WithLabelValues()

@@ -14,7 +14,7 @@ import (
 // refreshEvery bounds how often scrapes ask the database.
 const refreshEvery = 10 * time.Second
 
-// Refresh sets the gauges of sources, releases and lineage events from storage. Sources that
+// Refresh sets the gauges of sources, inboxes, releases and lineage events from storage. Sources that
 // are no longer configured disappear.
 func (m *Metrics) Refresh(ctx context.Context, reads Reads) error {
 	m.mu.Lock()
@@ -49,6 +49,11 @@ func (m *Metrics) refresh(ctx context.Context, reads Reads) error {
 	if err != nil {
 		return err
 	}
+	inboxes, err := reads.Inboxes(ctx)
+	if err != nil {
+		return err
+	}
+	m.setInboxes(inboxes)
 	m.untold.WithLabelValues().Set(float64(events.Waiting))
 	m.untoldAge.WithLabelValues().Set(events.Oldest.Seconds())
 	m.refusedEvents.WithLabelValues().Set(float64(events.Refused))

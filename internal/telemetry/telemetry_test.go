@@ -37,6 +37,10 @@ type held struct {
 }
 
 func (h *held) Totals(context.Context) ([]status.Totals, error) { return h.totals, h.err }
+func (h *held) Inboxes(context.Context) ([]status.Inbox, error) {
+	return []status.Inbox{{Source: "edc", Waiting: 7, Oldest: 2.5}}, h.err
+}
+
 func (h *held) Outbox(context.Context) (status.Outbox, error) {
 	return status.Outbox{Waiting: 5, Oldest: 90 * time.Second, Refused: 1}, h.err
 }
@@ -197,6 +201,7 @@ func TestNilMetricsCountNothing(t *testing.T) {
 	m.RunFinished("amd", "drop", status.KindSync, status.Succeeded, balanced(), 0)
 	m.ReleaseFinished("amd", status.ReleasePublished)
 	m.NothingNew("amd", "drop")
+	m.Requested("amd", "edc", "accepted", time.Millisecond)
 }
 
 func TestConventions(t *testing.T) {
@@ -207,6 +212,7 @@ func TestConventions(t *testing.T) {
 	}
 	m.RunFinished("amd", "drop", status.KindSync, status.Succeeded, balanced(), time.Second)
 	m.NothingNew("amd", "drop")
+	m.Requested("", "", "a sender's own words", time.Millisecond)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
