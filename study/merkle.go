@@ -117,22 +117,24 @@ func NewBatchTree(object Digest) *BatchTree { return &BatchTree{tree: Merkle{Sal
 
 // Version adds a version of a record; form is FormDigest of the shape it is packed in.
 func (t *BatchTree) Version(v *RecordVersion, form Digest) {
-	leaf := versionLeaf(v, form)
-	if v.Op() == 'd' {
-		t.tail = append(t.tail, t.tree.Hash(leaf))
-		return
-	}
-	if v.Record.Participant != t.participant {
+	removed := v.Op() == 'd'
+	if !removed && v.Record.Participant != t.participant {
 		t.flush()
 		t.participant = v.Record.Participant
 	}
-	t.held = append(t.held, leaf)
+	n := len(t.held)
+	t.held = slices.Grow(t.held, 1)[:n+1]
+	t.held[n] = appendLeaf(t.held[n][:0], v, form) // over one of a participant before
+	if removed {
+		t.tail = append(t.tail, t.tree.Hash(t.held[n]))
+		t.held = t.held[:n]
+	}
 }
 
 // Watch has the path of a version's leaf kept; it is told before that participant
 // comes. It answers the hash of the leaf.
 func (t *BatchTree) Watch(v *RecordVersion, form Digest) Digest {
-	leaf := t.tree.Hash(versionLeaf(v, form))
+	leaf := t.tree.Hash(appendLeaf(nil, v, form))
 	t.tree.Watch(leaf)
 	return leaf
 }
@@ -183,11 +185,10 @@ func (v *RecordVersion) Op() byte {
 	return 'u'
 }
 
-// versionLeaf is everything that is stored of a version, so that none of it can be
-// changed unseen. The content hash stands for the values in the vault.
-func versionLeaf(v *RecordVersion, form Digest) []byte {
+// appendLeaf appends everything that is stored of a version, so that none of it can
+// be changed unseen. The content hash stands for the values in the vault.
+func appendLeaf(b []byte, v *RecordVersion, form Digest) []byte {
 	r := v.Record
-	b := make([]byte, 0, 128+len(r.Answers)+len(r.Missing)+len(r.Findings))
 	b = append(b, v.Op())
 	for _, n := range []int64{r.Participant, r.Ordinal, int64(v.Key.VisitNo), int64(v.Version), r.Modified.UnixMicro(), int64(r.Entered)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))

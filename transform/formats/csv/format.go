@@ -17,7 +17,7 @@ import (
 // The limits of one object. A batch holds at most maxRows rows, about maxCells
 // cells and what fits the buffer, which grows up to maxRow when a row needs it.
 const (
-	firstBuffer = 1 << 16 // the cells of a batch, and what they become, stay close to the processor
+	firstBuffer = 1 << 17 // the cells of a batch, and what they become, stay close to the processor
 	maxRow      = 1 << 20 // bytes with line end; a longer row is broken
 	maxColumns  = 4096
 	maxRows     = 4096
