@@ -42,6 +42,8 @@ func typeName(v reflect.Value) string {
 		return "text"
 	case reflect.Slice:
 		return "list"
+	case reflect.Pointer:
+		return v.Type().Elem().String()
 	}
 	return v.Kind().String()
 }

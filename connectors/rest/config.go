@@ -59,7 +59,7 @@ type Stream struct {
 	Pages   Pages             `yaml:"pages"`
 	Since   Since             `yaml:"since"`
 	Export  Export            `yaml:"export"`
-	Rules   []Rule            `yaml:"rules"`
+	Rules   []Rule            `yaml:"rules" doc:"for this stream; those of the source count after them"`
 }
 
 // Parent makes a stream be asked for once for each record of another one.

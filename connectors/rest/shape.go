@@ -87,7 +87,7 @@ func (h *shape) see(records []record) {
 			h.Hidden++
 			continue
 		}
-		h.Columns = append(h.Columns, column{At: at, Types: slices.Sorted(maps.Keys(types[at])), Empty: count[at] < len(records)})
+		h.Columns = append(h.Columns, column{At: at, Types: append([]string{}, slices.Sorted(maps.Keys(types[at]))...), Empty: count[at] < len(records)})
 	}
 }
 

@@ -564,3 +564,47 @@ func TestRules(t *testing.T) {
 		}
 	}
 }
+
+// What discover tells of a stream are names and types, and nothing that a record
+// says.
+func TestDiscover(t *testing.T) {
+	of := ways()["children"]
+	of.Name = "children"
+	csv := ways()["csv"]
+	csv.Name = "csv"
+	xml := ways()["xml"]
+	xml.Name = "xml"
+	a := newAPI(t, &server.Server{Records: records(7)}, rest.Stream{Name: "sites", Path: "/sites", Records: "/sites", Only: true}, of, csv, xml)
+	found, err := a.open().(connectors.Discoverer).Discover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"children": `{"stream":"children","format":"json","records":"/data","columns":[{"at":"/id","types":["text"],"empty":false},{"at":"/site","types":["text"],"empty":false},` +
+			`{"at":"/updated_at","types":["datetime"],"empty":false},{"at":"/value","types":["integer"],"empty":false}]}`,
+		"csv": `{"stream":"csv","format":"csv","records":"","columns":[{"at":"id","types":["text"],"empty":false},{"at":"site","types":["text"],"empty":false},` +
+			`{"at":"value","types":["integer"],"empty":false},{"at":"updated_at","types":["datetime"],"empty":false}]}`,
+		"xml": `{"stream":"xml","format":"xml","records":"/list/item","columns":[{"at":"value","types":["integer"],"empty":false},{"at":"changed","types":[],"empty":true}]}`,
+	}
+	for _, m := range found {
+		if string(m.Bytes) != want[m.Name] {
+			t.Errorf("%s: %s", m.Name, m.Bytes)
+		}
+	}
+	if len(found) != 3 {
+		t.Errorf("%d streams", len(found))
+	}
+}
+
+// Names that could be a person's are counted instead of told.
+func TestDiscoverHidesTellingNames(t *testing.T) {
+	a := apiOf(t, &server.Server{Fault: func(int, *http.Request) server.Fault {
+		return server.Fault{Body: `[{"id":1,"jane@example.org":2,"by":{"110-001":{"x":1.5},"list":[1]},"code":"007","day":"2026-01-02","no":null}]`}
+	}}, ways()["link"])
+	found, err := a.open().(connectors.Discoverer).Discover(t.Context())
+	const want = `{"stream":"records","format":"json","records":"","columns":[{"at":"/by/list","types":["list"],"empty":false},{"at":"/code","types":["text"],"empty":false},` +
+		`{"at":"/day","types":["date"],"empty":false},{"at":"/id","types":["integer"],"empty":false},{"at":"/no","types":[],"empty":true}],"hidden":2}`
+	if err != nil || string(found[0].Bytes) != want {
+		t.Errorf("%v: %s", err, found[0].Bytes)
+	}
+}

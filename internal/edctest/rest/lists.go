@@ -47,12 +47,12 @@ func (s *Server) changed(q url.Values, site string) (all []Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	since, _ := time.Parse(time.RFC3339Nano, q.Get("since"))
-	for _, r := range s.Records {
-		if !r.Updated.Before(since) && (site == "" || r.Site == site) {
-			all = append(all, r)
-		}
+	first, _ := slices.BinarySearchFunc(s.Records, since, func(r Record, t time.Time) int { return r.Updated.Compare(t) })
+	all = slices.Clip(s.Records[first:])
+	if site == "" {
+		return all
 	}
-	return all
+	return slices.DeleteFunc(slices.Clone(all), func(r Record) bool { return r.Site != site })
 }
 
 // size is how many records a page has.
@@ -178,7 +178,7 @@ func (s *Server) cursor(w http.ResponseWriter, q url.Values, all []Record, size 
 func (s *Server) keyset(w http.ResponseWriter, q url.Values, all []Record, size int) {
 	since, _ := time.Parse(time.RFC3339Nano, q.Get("since"))
 	after := q.Get("after")
-	all = slices.DeleteFunc(all, func(r Record) bool { return after != "" && r.Updated.Equal(since) && r.ID <= after })
+	all = slices.DeleteFunc(slices.Clone(all), func(r Record) bool { return after != "" && r.Updated.Equal(since) && r.ID <= after })
 	s.write(w, map[string]any{"data": all[:min(size, len(all))]})
 }
 
@@ -192,7 +192,7 @@ func (s *Server) search(w http.ResponseWriter, body []byte, all []Record) {
 		problem(w, http.StatusBadRequest, "bad_body")
 		return
 	}
-	all = slices.DeleteFunc(all, func(r Record) bool { return r.Site != ask.Filter.Site })
+	all = slices.DeleteFunc(slices.Clone(all), func(r Record) bool { return r.Site != ask.Filter.Site })
 	start, _ := strconv.Atoi(ask.Offset.String())
 	start = min(start, len(all))
 	s.write(w, map[string]any{"data": all[start:min(start+s.size(nil), len(all))]})
