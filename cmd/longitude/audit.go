@@ -107,13 +107,22 @@ func (a *app) showEvents(ctx context.Context, h *house, f postgres.AuditFilter) 
 			place = strconv.FormatInt(e.Index, 10)
 		}
 		rows = append(rows, []string{strconv.FormatInt(e.Event.ID, 10), place, e.Event.At, string(e.Event.Action), e.Event.Actor, e.Event.Study,
-			e.Event.Object, e.Event.Outcome, e.Event.Reason})
+			e.Event.Object, e.Event.Outcome, e.Event.Reason, someOf(e.Event.Changed)})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return a.print(events, []string{"event", "index", "at", "action", "actor", "study", "object", "outcome", "reason"}, rows)
+	return a.print(events, []string{"event", "index", "at", "action", "actor", "study", "object", "outcome", "reason", "changed"}, rows)
+}
+
+// someOf are names as a table has room for them.
+func someOf(names []string) string {
+	const most = 6
+	if len(names) <= most {
+		return strings.Join(names, " ")
+	}
+	return strings.Join(names[:most], " ") + " and " + strconv.Itoa(len(names)-most) + " more"
 }
 
 func (a *app) auditVerifyCommand() *cobra.Command {

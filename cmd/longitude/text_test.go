@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +97,9 @@ func TestReviewedTexts(t *testing.T) {
 	// What changed is read again: the whole record, whichever answer it was.
 	x.drop("b.csv", smallHeader+strings.Replace(noted("P-1", "OD", "45", "tired"), "2026-03-02T", "2026-03-09T", 1))
 	x.sync(study.ExitOK)
+	if events := x.table(study.ExitOK, "audit", "show", "--action", "batch.recorded"); events[0][9] != "changed" || !slices.ContainsFunc(events, func(e []string) bool { return e[9] == "acuity.va" }) {
+		t.Errorf("audit show: %v", events)
+	}
 	x.refused(study.ExitBlocked, "deid.unreviewed", []string{"signed: 1"}, build...)
 	x.review("carl", "cyd", with)
 	x.run(study.ExitOK, build...)

@@ -18,7 +18,8 @@ type Ingest struct {
 	begun    time.Time
 	software string
 	past     past
-	next     int64 // number of the next new participant; 0 = nobody is new yet
+	next     int64           // number of the next new participant; 0 = nobody is new yet
+	changed  map[string]bool // fields that a new version says otherwise, as form.field
 
 	records, sealed, parts, visits, participants, deviations, holds copyBuffer
 }
@@ -205,7 +206,7 @@ func (in *Ingest) Write(ctx context.Context, c *study.Changes) error {
 		}
 		study.Reached(study.PointMidCopy)
 	}
-	return nil
+	return in.noteChanged(ctx, c.Records)
 }
 
 func (in *Ingest) addRecord(v *study.RecordVersion) {

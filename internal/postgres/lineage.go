@@ -42,8 +42,12 @@ func (in *Ingest) Finish(ctx context.Context, b study.BatchRecord) error {
 	if b.Before != nil {
 		detail["before"], detail["after"] = b.Before, b.After
 	}
+	changed, more := in.changedNames()
+	if more > 0 {
+		detail["changed_more"] = more
+	}
 	return fault("record the audit event", record(ctx, in.tx, event{
-		Action: audit.BatchRecorded, Actor: b.Actor, Study: in.reg.study.Name, Object: "batch/" + itoa(int(in.batch)), Run: b.RunID, Detail: detail,
+		Action: audit.BatchRecorded, Actor: b.Actor, Study: in.reg.study.Name, Object: "batch/" + itoa(int(in.batch)), Run: b.RunID, Changed: changed, Detail: detail,
 	}))
 }
 
