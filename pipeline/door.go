@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"longitude/connectors"
 	"longitude/deid"
 	"longitude/study"
 	"longitude/transform"
@@ -20,11 +21,18 @@ type door struct {
 	refusedRows  map[int64]bool  // by ordinal; of an object that is read again
 
 	forgotten *forgotten // nil: nobody of the study was erased
+
+	heard  map[string]bool   // identifiers of all rows; of an object that holds everything of its participants
+	mapper *transform.Mapper // of such an object
 }
 
 func newDoor(r *reading) *door {
-	return &door{reading: r, numbers: map[string]int64{}, fresh: map[int64]bool{}, code: map[int64]string{},
+	d := &door{reading: r, numbers: map[string]int64{}, fresh: map[int64]bool{}, code: map[int64]string{},
 		refusedForms: map[string]bool{}, refusedRows: map[int64]bool{}}
+	if r.holds == connectors.Participants {
+		d.heard = map[string]bool{}
+	}
+	return d
 }
 
 // pass seals one batch of mapped rows.
@@ -35,6 +43,9 @@ func (d *door) pass(ctx context.Context, rows *transform.Rows, m *transform.Mapp
 	}
 	if d.forgotten != nil {
 		d.forgotten.find(rows, m)
+	}
+	if d.heard != nil {
+		d.hear(rows)
 	}
 	if err := d.resolve(ctx, rows, m); err != nil {
 		return err

@@ -66,6 +66,9 @@ func (d *door) remember(ctx context.Context) error {
 
 // looker is l, of which the door learns the mapper where it needs that.
 func (d *door) looker(l looker) looker {
+	if d.heard != nil {
+		l = hearing{l, d}
+	}
 	if d.forgotten == nil {
 		return l
 	}

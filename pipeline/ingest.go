@@ -104,6 +104,9 @@ func (in *Ingester) deliver(ctx context.Context, f *Feed, d connectors.Delivery,
 
 // take makes a delivery durable.
 func (in *Ingester) take(ctx context.Context, f *Feed, d connectors.Delivery, run int64, actor string) (recorded, error) {
+	if d.Holds == connectors.Roster {
+		return in.takeRoster(ctx, f, d, run, actor)
+	}
 	object, err := land(ctx, f.Landing, d)
 	if err != nil {
 		return recorded{}, err
@@ -191,7 +194,8 @@ func (in *Ingester) record(ctx context.Context, f *Feed, object study.Object, d 
 		if same { // touched, not changed
 			return recorded{known: true}, tx.Know(ctx, b)
 		}
-		r := &reading{feed: f, tx: tx, object: object, precedence: f.Config.Precedence, item: d.Item, asOf: b.AsOf}
+		r := &reading{feed: f, tx: tx, object: object, precedence: f.Config.Precedence, item: d.Item, asOf: b.AsOf,
+			run: run, holds: d.Holds}
 		if err := in.fill(ctx, r); err != nil {
 			return recorded{}, err
 		}
@@ -247,6 +251,8 @@ type reading struct {
 	origin     int64     // batch that first read it, when it is read again; 0 = now
 	landed     time.Time // when it is read again
 	precedence int32     // of its source when it landed
+	run        int64
+	holds      connectors.Holds // what absence from it means, besides what its source says
 
 	together  map[int64]bool // the same of all objects that are read again with it
 	facts     *told          // by them
@@ -310,13 +316,18 @@ func (r *reading) close(ctx context.Context, b study.BatchRecord) error {
 	return r.tx.Finish(ctx, b)
 }
 
+// begin prepares what is counted and proven of a reading.
+func (r *reading) begin(ctx context.Context) (err error) {
+	r.refusals = refusals{source: r.feed.Config.Name, limit: r.feed.Config.MaxRejected}
+	r.seen, r.tree, r.forms = map[sighting]bool{}, study.NewBatchTree(r.object.Digest), formDigests(r.feed.Study)
+	r.locks, err = r.tx.Locks(ctx)
+	return err
+}
+
 // fill reads the object once: rows are mapped, identity leaves at door 1, and
 // what stays is sorted by participant, judged and written.
 func (in *Ingester) fill(ctx context.Context, r *reading) error {
-	r.refusals = refusals{source: r.feed.Config.Name, limit: r.feed.Config.MaxRejected}
-	r.seen, r.tree, r.forms = map[sighting]bool{}, study.NewBatchTree(r.object.Digest), formDigests(r.feed.Study)
-	var err error
-	if r.locks, err = r.tx.Locks(ctx); err != nil {
+	if err := r.begin(ctx); err != nil {
 		return err
 	}
 	landed, err := r.feed.Landing.Open(ctx, r.object)
@@ -392,7 +403,7 @@ func (in *Ingester) judge(ctx context.Context, r *reading, door *door, records *
 		return err
 	}
 	r.shared = removal != nil && removal.shared
-	if err := removal.check(); err != nil {
+	if err := removal.check(ctx, r); err != nil {
 		return err
 	}
 	return r.refusals.check(&r.counts, true)

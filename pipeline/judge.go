@@ -204,10 +204,10 @@ func (j *judging) again(h *study.History, news []study.Record, verdict *study.Ju
 
 // suspect says of a participant that it may be another's new identifier, or have one.
 func (j *judging) suspect(h *study.History, news []study.Record, verdict *study.Judgement) {
-	if len(news) == 0 { // vanished: nothing else is judged of it
+	if len(news) == 0 { // nothing else is judged of it
 		*verdict = study.Judgement{Participant: h.Participant, Visits: h.Visits, Holds: h.Holds}
 	}
-	j.removal.renames.hold(h, len(news) > 0, news, verdict)
+	j.removal.renames.hold(h, len(news) > 0 || j.removal.renames.newcomers[h.Participant.ID], news, verdict)
 }
 
 // refuseBlocked quarantines the records that a policy or a lock refuses. Those

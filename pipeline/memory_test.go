@@ -124,13 +124,15 @@ type vault struct {
 	refused map[string]string
 	ledger  []study.FileRecord
 	froze   []study.Frozen
+	runs    int64
 }
 
 func (s *vault) LockSource(context.Context, string) (func(), bool, error) {
 	return func() {}, true, nil
 }
 func (s *vault) StartRun(context.Context, string, string, string, string) (int64, error) {
-	return 1, nil
+	s.runs++
+	return s.runs, nil
 }
 func (s *vault) FinishRun(context.Context, int64, int, study.Counts, error) error { return nil }
 func (s *vault) Cursor(context.Context, string) ([]byte, map[string]string, error) {
@@ -305,7 +307,7 @@ func (x *transaction) Refused(_ context.Context, batch int64) (map[study.Digest]
 func (x *transaction) BatchesOf(_ context.Context, source, item string) (map[int64]bool, error) {
 	out := map[int64]bool{}
 	for n, b := range x.numbered {
-		if b.Kind == "object" && b.Source == source && (item == "" || b.Item == item) {
+		if b.Kind != "rejudge" && b.Source == source && (item == "" || b.Item == item) {
 			out[n] = true
 		}
 	}

@@ -54,6 +54,7 @@ type Store interface {
 // Ingest is the one transaction in which everything that follows from one
 // object is recorded.
 type Ingest interface {
+	Rosters
 	// Landing is the place of an object that is read now.
 	Landing() study.Landing
 	Landed(ctx context.Context, source, item string, object study.Digest) (bool, error)

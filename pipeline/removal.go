@@ -3,12 +3,12 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"longitude/connectors"
 	"longitude/study"
 )
 
@@ -32,6 +32,7 @@ type removal struct {
 	refused    map[string]bool                // forms of records that were refused of it; "" = whole rows
 	limit      float64                        // share of live that may go, of a snapshot
 	asserted   []int64                        // participants that may have something to lose, ascending
+	batches    map[int64]bool                 // of the source, where what may go is a share of all that it has; nil = of what is looked at
 	study      *study.Study
 
 	live, gone int64
@@ -42,6 +43,9 @@ type removal struct {
 // newRemoval prepares the removal of an object before it is judged; nil when its
 // absences mean nothing.
 func newRemoval(ctx context.Context, r *reading, d *door) (*removal, error) {
+	if r.holds == connectors.Participants {
+		return newWholeness(ctx, r, d)
+	}
 	kind := r.feed.Config.Snapshot.Kind
 	snapshot := (kind == study.Complete || kind == study.CompleteByName) && (r.origin == 0 || r.newest)
 	if r.origin == 0 && !snapshot {
@@ -234,13 +238,16 @@ func keyOf(h *study.History, no int32) string {
 	return h.Visits[i].Key
 }
 
-// check refuses a snapshot from which more is missing than its source allows.
-func (m *removal) check() error {
-	if m == nil || m.landed > 0 && m.whole == nil || float64(m.gone) <= m.limit*float64(m.live) {
+// check refuses an object, or a list, from which more is missing than its source allows.
+func (m *removal) check(ctx context.Context, r *reading) error {
+	switch {
+	case m == nil || m.landed > 0 && m.whole == nil:
 		return nil
+	case m.batches == nil:
+		return m.tooMany("an object")
 	}
-	return &study.Error{Code: "snapshot.too_many_removed", Exit: study.ExitBlocked,
-		Op: fmt.Sprintf("an object of source %s lacks %d of %d records that were there; nothing of it was recorded", m.source, m.gone, m.live),
-		Hint: "check that the export is whole (filters, rights, a cut file); if so many were removed at the source, raise max_removed there for one run, " +
-			"and if its objects do not hold everything, set snapshot: incremental"}
+	if err := m.standing(ctx, r); err != nil {
+		return err
+	}
+	return m.tooMany("what was delivered")
 }

@@ -22,6 +22,8 @@ import (
 type renames struct {
 	vanished map[study.Digest][]int64 // by digest of all of a participant's records
 	suspects map[int64]bool           // of this object: the new ones, and those that vanished
+
+	newcomers map[int64]bool // of suspects: the new ones, where they came before the list that lacks the others
 }
 
 // renamed is the key of both violations; the evidence tells which is which.
@@ -38,7 +40,14 @@ func (r *renames) prepare(ctx context.Context, tx Ingest, m *removal, d *door) e
 	if len(d.fresh) == 0 {
 		return nil
 	}
-	for chunk := range slices.Chunk(m.vanished(d), chunkParticipants) {
+	return r.digests(ctx, tx, m, m.vanished(d), func(at study.Digest, participant int64) {
+		r.vanished[at] = append(r.vanished[at], participant)
+	})
+}
+
+// digests hands on a digest of all that the source alone says of each participant.
+func (r *renames) digests(ctx context.Context, tx Ingest, m *removal, participants []int64, each func(study.Digest, int64)) error {
+	for chunk := range slices.Chunk(participants, chunkParticipants) {
 		histories, err := tx.Histories(ctx, chunk)
 		if err != nil {
 			return err
@@ -51,8 +60,7 @@ func (r *renames) prepare(ctx context.Context, tx Ingest, m *removal, d *door) e
 					lines = append(lines, line(v.Key.Form, keyOf(h, v.Key.VisitNo), v.Key.Occurrence, v.Hash))
 				}
 			})
-			at := digest(lines)
-			r.vanished[at] = append(r.vanished[at], h.Participant.ID)
+			each(digest(lines), h.Participant.ID)
 		}
 	}
 	return nil

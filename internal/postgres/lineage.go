@@ -37,6 +37,11 @@ func (in *Ingest) Finish(ctx context.Context, b study.BatchRecord) error {
 			return err
 		}
 	}
+	if b.Kind == "roster" {
+		if err := in.know(ctx, b, study.FileRecorded); err != nil {
+			return err
+		}
+	}
 	detail := map[string]any{"batch": in.batch, "kind": b.Kind, "source": b.Source, "object": b.Object.Digest.String(),
 		"merkle_root": b.Root.String(), "merkle_leaves": b.Leaves, "counts": c, "origin": b.Origin, "aside": b.Aside}
 	if b.Before != nil {
@@ -63,7 +68,11 @@ func (in *Ingest) finishObject(ctx context.Context, b study.BatchRecord) error {
 
 // Know records that this version of an item is durable, and the source's cursor.
 // An item that was touched and not changed stays with the batch that recorded it.
+// A list that changed nothing is not what its item held last.
 func (in *Ingest) Know(ctx context.Context, b study.BatchRecord) error {
+	if b.Kind == "roster" {
+		return in.moveOn(ctx, b)
+	}
 	return in.know(ctx, b, study.FileKnown)
 }
 
@@ -77,10 +86,19 @@ func (in *Ingest) know(ctx context.Context, b study.BatchRecord, outcome string)
 		  batch_id = CASE WHEN jobs.item.object_digest = EXCLUDED.object_digest AND NOT EXISTS (SELECT 1 FROM research.batch WHERE batch_id = EXCLUDED.batch_id)
 		    THEN jobs.item.batch_id ELSE EXCLUDED.batch_id END`,
 		b.Source, b.Item, b.ItemVersion, b.Object.Digest[:], in.batch)
-	if err == nil && b.State != nil {
-		_, err = in.tx.Exec(ctx, `INSERT INTO jobs.cursor (source, state) VALUES ($1, $2)
-			ON CONFLICT (source) DO UPDATE SET state = EXCLUDED.state`, b.Source, b.State)
+	if err != nil {
+		return fault("record the cursor", err)
 	}
+	return in.moveOn(ctx, b)
+}
+
+// moveOn records how far the source has been pulled.
+func (in *Ingest) moveOn(ctx context.Context, b study.BatchRecord) error {
+	if b.State == nil {
+		return nil
+	}
+	_, err := in.tx.Exec(ctx, `INSERT INTO jobs.cursor (source, state) VALUES ($1, $2)
+		ON CONFLICT (source) DO UPDATE SET state = EXCLUDED.state`, b.Source, b.State)
 	return fault("record the cursor", err)
 }
 
@@ -104,7 +122,7 @@ func (in *Ingest) Landed(ctx context.Context, source, item string, object study.
 // BatchesOf answers the batches that objects of the source made, as delivered
 // and as read again; item "" is every object, else those of that name.
 func (in *Ingest) BatchesOf(ctx context.Context, source, item string) (map[int64]bool, error) {
-	rows, err := in.tx.Query(ctx, `SELECT batch_id FROM research.batch WHERE kind = 'object' AND source = $1 AND ($2 = '' OR item = $2)`, source, item)
+	rows, err := in.tx.Query(ctx, `SELECT batch_id FROM research.batch WHERE kind IN ('object', 'roster') AND source = $1 AND ($2 = '' OR item = $2)`, source, item)
 	if err != nil {
 		return nil, fault("list the batches of the source", err)
 	}

@@ -31,7 +31,7 @@ func (in *Ingest) Unsettled(ctx context.Context) ([]int64, error) {
 func unsettled(ctx context.Context, q querier, reg *registered) ([]int64, error) {
 	const doing = "list what is not settled"
 	rows, err := q.Query(ctx, `
-		SELECT batch_id FROM research.batch WHERE study_id = $1 AND kind = 'object' AND batch_id > coalesce(
+		SELECT batch_id FROM research.batch WHERE study_id = $1 AND kind <> 'rejudge' AND batch_id > coalesce(
 		  (SELECT max(batch_id) FROM research.batch WHERE study_id = $1 AND kind = 'rejudge' AND item = ''), 0)`, reg.id)
 	if err != nil {
 		return nil, fault(doing, err)

@@ -112,7 +112,7 @@ func (s *Store) completePlan(ctx context.Context, reg *registered, p study.Relea
 	p.Study = reg.study.Name
 	err := s.app.QueryRow(ctx, `
 		SELECT count(*), `+sumColumns+`
-		FROM research.batch WHERE study_id = $1 AND batch_id <= $2 AND kind = 'object'`, reg.id, p.MaxBatch).
+		FROM research.batch WHERE study_id = $1 AND batch_id <= $2 AND kind <> 'rejudge'`, reg.id, p.MaxBatch).
 		Scan(append([]any{&p.Batches}, countsInto(&p.Counts)...)...)
 	if err != nil {
 		return p, fault("count what the release is built from", err)
