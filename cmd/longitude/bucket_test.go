@@ -91,6 +91,19 @@ func TestReleaseInBucketAndFolder(t *testing.T) {
 	}
 	x.run(study.ExitOK, "release", "diff", shown.Places[0].Location, dir)
 	x.refused(study.ExitUsage, "status.not_found", nil, "release", "show", "small_01_r999")
+
+	// The folder is read where it is there, or else the bucket.
+	x.must(server.Backend().DeleteObject("releases", "eye/small-01/small_01_r001/datapackage.json"))
+	x.drop("second.csv", smallHeader+person("P-3"))
+	x.sync(study.ExitOK)
+	x.run(study.ExitOK, "release", "build")
+	x.must(os.RemoveAll(x.path("data/releases/small-01/small_01_r002")))
+	x.drop("third.csv", smallHeader+person("P-4"))
+	x.sync(study.ExitOK)
+	x.answer(study.ExitOK, &built, "release", "build")
+	if built.Plan.Previous != "small_01_r002" {
+		t.Errorf("%s follows %q", built.Plan.ID, built.Plan.Previous)
+	}
 }
 
 // Where releases go to a bucket alone, the next follows the one there; current is

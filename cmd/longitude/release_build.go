@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"strconv"
@@ -71,7 +72,11 @@ func (h *house) book(ctx context.Context, s *study.Study, series string, plan st
 		p.Digests["mapping:"+mapping] = digest
 	}
 	if plan.PreviousLocation != "" {
-		dir, clear, err := fetched(ctx, plan.PreviousLocation, h.temp(), release.ReadsBefore)
+		places, err := h.store.Places(ctx, plan.Previous)
+		if err != nil {
+			return nil, err
+		}
+		dir, clear, err := fetched(ctx, cmp.Or(nearest(places), plan.PreviousLocation), h.temp(), release.ReadsBefore)
 		if err != nil {
 			return nil, err
 		}

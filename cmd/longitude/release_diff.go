@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -63,24 +62,12 @@ func (a *app) releaseFolder(ctx context.Context, name string) (dir string, clear
 	if err != nil {
 		return "", nil, err
 	}
-	for _, p := range places {
-		if isFolder(folderOf(p.Location)) {
-			return folderOf(p.Location), func() {}, nil
-		}
-	}
-	for _, p := range places {
-		if isBucket(p.Location) {
-			return fetched(ctx, p.Location, h.temp(), nil)
-		}
-	}
 	if len(places) == 0 {
 		return "", nil, status.NotFound("the release")
 	}
+	if at := nearest(places); at != "" {
+		return fetched(ctx, at, h.temp(), nil)
+	}
 	return "", nil, &study.Error{Code: "release.folder", Op: "release " + name + " is not in a folder of this machine", Exit: study.ExitEnvironment,
 		Hint: "fetch it from " + places[0].Location + " and name the folder"}
-}
-
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
+	"longitude/internal/status"
 	"longitude/sinks"
 	sinklist "longitude/sinks/all"
 	"longitude/study"
@@ -57,6 +59,26 @@ func folderOf(location string) string {
 		return u.Path
 	}
 	return location
+}
+
+// nearest is where a release is read: in a folder of this machine, else in a bucket;
+// "" where it is in neither.
+func nearest(places []status.Place) string {
+	for _, p := range places {
+		if isFolder(folderOf(p.Location)) {
+			return p.Location
+		}
+	}
+	i := slices.IndexFunc(places, func(p status.Place) bool { return isBucket(p.Location) })
+	if i < 0 {
+		return ""
+	}
+	return places[i].Location
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // isBucket reports whether a location has to be fetched.

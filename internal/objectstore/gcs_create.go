@@ -33,6 +33,9 @@ func CRC32C() hash.Hash32 { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) 
 // Chunk is how much of an object one upload holds in memory, in bytes.
 const Chunk = 16 << 20
 
+// haste is how long an object is looked at by somebody who was told to stop.
+const haste = 5 * time.Second
+
 // uploadMark names the attempt that made an object, in its metadata.
 const uploadMark = "longitude-upload"
 
@@ -59,10 +62,16 @@ func (g *GCS) upload(ctx context.Context, key string, only storage.Conditions, c
 	if sent == nil {
 		return compared(made, c)
 	}
-	looking, done := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	within := patience
+	if ctx.Err() != nil {
+		within = haste
+	}
+	looking, done := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer done()
 	attrs, err := g.attrs(looking, key)
 	switch {
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
+		return context.Canceled
 	case errors.Is(err, ErrNotFound), err == nil && attrs.Generation == only.GenerationMatch:
 		return gcsFailed(sending, "store an object", sent)
 	case err != nil:
