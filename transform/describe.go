@@ -157,7 +157,10 @@ func (f *ProposedField) write(b *bytes.Buffer) {
 	if f.Required {
 		b.WriteString(", required: true")
 	}
-	fmt.Fprintf(b, ", class: %s}\n", f.Class)
+	if f.Class != "" { // without a class it is never released
+		fmt.Fprintf(b, ", class: %s", f.Class)
+	}
+	b.WriteString("}\n")
 }
 
 func (p *Proposal) source() []byte {

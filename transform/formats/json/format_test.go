@@ -130,6 +130,16 @@ func TestCells(t *testing.T) {
 		{"a name that is a number", `{"a":{"0":1}}`, "/a/0", "1"},
 		{"a list and one of it", `{"a":["x","y"]}`, "a,/a/1", "x|y|y"},
 
+		{"one of a list, by what it says", `{"f":[{"value":9},{"oid":"DBP","value":"80"},{"value":"128","x":[{"oid":"SBP"}],"oid":"SBP"}]}`, "/f/oid=SBP/value,/f/oid=DBP/value,/f/oid=HR/value", "128|80|∅"},
+		{"one of a list, by a number", `{"f":[{"n":1,"v":"x"},{"n":2.5e1,"v":"y"}]}`, "/f/n=25/v", "y"},
+		{"one of a list, escaped", `{"f":[{"\u006fid":"a\/b","v":"x"}]}`, "/f/oid=a~1b/v", "x"},
+		{"one of a list, and one by its place", `{"f":[{"oid":"A","v":1},{"oid":"B","v":2}]}`, "/f/0/v,/f/oid=B/v", "1|2"},
+		{"a name with =, of an object", `{"f":{"a=b":1}}`, "/f/a=b", "1"},
+		{"two that say so", `{"f":[{"oid":"A","v":1},{"oid":"A","v":2}]}`, "/f/oid=A/v", "!json_duplicate_key"},
+		{"two that say so, in two lists", `{"f":[[{"oid":"A","v":1}],[{"oid":"A","v":2}]]}`, "/f/0/oid=A/v,/f/1/oid=A/v", "1|2"},
+		{"two that nobody asked for", `{"f":[{"oid":"A","v":1},{"oid":"A","v":2},{"oid":"B","v":3}]}`, "/f/oid=B/v", "3"},
+		{"twice in one that is picked", `{"f":[{"v":1,"oid":"A","v":2}]}`, "/f/oid=A/v", "!json_duplicate_key"},
+
 		{"lists of scalars", `{"a":["x",1e1,true],"b":[],"c":[null,""],"d":["x",null,"y"]}`, "a,b,c,d", "x|10|true|∅|∅|x|y"},
 		{"a list of lists", `{"a":[["x"]]}`, "a", "!json_not_scalar"},
 		{"a list of objects", `{"a":["x",{"b":1}]}`, "a", "!json_not_scalar"},
@@ -181,14 +191,15 @@ func TestCells(t *testing.T) {
 var notJSON = []string{
 	`{`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{a:1}`, `{'a':1}`, `{"a":1 "b":2}`, `{"a":01}`, `{"a":+1}`, `{"a":.5}`, `{"a":1.}`, `{"a":1e}`,
 	`{"a":-}`, `{"a":NaN}`, `{"a":tru}`, `{"a":truex}`, `{"a":"x}`, `{"a":"\x"}`, `{"a":"\u12"}`, `{"a":"\u12g4"}`, "{\"a\":\"\t\"}", `{"a":[1,]}`, `{"a":[1 2]}`,
+	`{"b":[{"x":1,]}`, `{"b":[{]}`, `{"b":[{"oid":}]}`, `{"b":[{"oid":"A"`,
 	`{"a":[,]}`, `{"a":1}}`, `{"a":1}{"a":2}`, `{"a":1},`, `{"a":[}]`, `nul`, `"x`, `{"a":0x1}`, `{"a":1_0}`, `[1,2`, `{"a":"x"y}`, `{"b":1,"b":[}`,
 }
 
 // A broken line is a broken row; the next line goes on.
 func TestBrokenLines(t *testing.T) {
 	for _, in := range notJSON {
-		rows, _, err := decode(t, lines1, asking("a"), strings.NewReader(in+"\n{\"a\":7}\n"))
-		if want := "@1!json_invalid\n7@2"; err != nil || show(rows) != want {
+		rows, _, err := decode(t, lines1, asking("a", "/b/oid=A"), strings.NewReader(in+"\n{\"a\":7}\n"))
+		if want := "@1!json_invalid\n7|∅@2"; err != nil || show(rows) != want {
 			t.Errorf("%s: %q, %v", in, show(rows), err)
 		}
 	}
@@ -444,7 +455,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		spec := asking("a", "b", "/c/d", "/b/1")
+		spec := asking("a", "b", "/c/d", "/b/1", "/c/a=1/b")
 		line := bytes.Map(func(r rune) rune {
 			if r == '\n' {
 				return ' '

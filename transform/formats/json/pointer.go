@@ -49,7 +49,14 @@ type node struct {
 	first   *node  // the member that came first last time: rows look alike
 	next    *node  // the member that followed it last time
 	item    *node  // every element of an array that was not asked for by index
+	picks   []pick // elements of an array that were asked for by one of their members
 	row     uint64 // object that had it last, so that a second one is noticed
+}
+
+// pick asks for the element of an array whose member has that text: /fields/oid=SBP.
+type pick struct {
+	member, text string
+	kid          *node
 }
 
 // maxNodes bounds what is learned, should rows use data as names.
@@ -72,6 +79,9 @@ func (r *row) ask(columns []string) error {
 			if kid == nil {
 				kid = at.grow(name)
 				kid.asked = true
+				if member, text, ok := strings.Cut(name, "="); ok {
+					at.picks = append(at.picks, pick{member, text, kid})
+				}
 			}
 			at = kid
 		}

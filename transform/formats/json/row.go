@@ -219,6 +219,8 @@ func (r *row) array(n *node, depth int) bool {
 		r.leaf(n)
 	}
 	r.joined = r.joined[:0]
+	r.objects++
+	id := r.objects
 	if r.take('['); r.take(']') {
 		return true
 	}
@@ -229,7 +231,16 @@ func (r *row) array(n *node, depth int) bool {
 			r.fail(ruleNotScalar)
 		}
 		if nested || !join {
-			if !r.value(r.at(n, k), depth+1) {
+			at := r.at(n, k)
+			if n != nil && n.picks != nil && c == '{' {
+				if kid := r.picked(n, depth+1); kid != nil {
+					if at = kid; kid.row == id {
+						r.fail("json_duplicate_key")
+					}
+					kid.row = id
+				}
+			}
+			if !r.value(at, depth+1) {
 				return false
 			}
 		} else if !r.element(n, k) {
@@ -248,6 +259,32 @@ func (r *row) array(n *node, depth int) bool {
 		r.set(n, r.arena[at:len(r.arena):len(r.arena)])
 	}
 	return true
+}
+
+// picked is the node that asked for the object that comes next by one of its members;
+// nil when none did. It reads ahead, and leaves judging to who reads it in earnest.
+func (r *row) picked(n *node, depth int) (kid *node) {
+	start, rule := r.i, r.rule
+	defer func() { r.i, r.rule = start, rule }()
+	for r.take('{'); ; {
+		name, ok := r.member()
+		if !ok {
+			return nil
+		}
+		for _, p := range n.picks {
+			if p.member != string(name) {
+				continue
+			}
+			at := r.i
+			if text, ok := r.scalar(true); ok && string(text) == p.text {
+				return p.kid
+			}
+			r.i = at
+		}
+		if !r.value(nil, depth) || !r.take(',') {
+			return nil
+		}
+	}
 }
 
 // element adds a scalar to the list. Absent ones are left out, and a separator
