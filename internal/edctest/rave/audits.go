@@ -88,7 +88,7 @@ func attribute(name, value string) string {
 // page writes audits as the dataset of clinical audit records does.
 func (s *Server) page(audits []Audit) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<?xml version="1.0" encoding="UTF-8"?><ODM ODMVersion="1.3" FileType="Transactional" FileOID="%08x-0000-4000-8000-000000000000" CreationDateTime="%s" %s>`,
+	fmt.Fprintf(&b, `<ODM ODMVersion="1.3" FileType="Transactional" FileOID="%08x-0000-4000-8000-000000000000" CreationDateTime="%s" %s>`,
 		s.requests, s.Now().Format(stamp), spaces)
 	for i := range audits {
 		b.WriteString(audits[i].clinicalData())
