@@ -124,7 +124,7 @@ func (a *app) root() *cobra.Command {
 
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.demoCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.checkCommand(), a.previewCommand(), a.syncCommand(), a.serveCommand(),
+		a.demoCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.checkCommand(), a.discoverCommand(), a.previewCommand(), a.syncCommand(), a.serveCommand(),
 		a.statusCommand(), a.runCommand(), a.filesCommand(), a.quarantineCommand(), a.replayCommand(), a.driftCommand(), a.deviationCommand(), a.decisionCommand(), a.participantCommand(),
 		a.lockCommand(), a.unlockCommand(), a.releaseCommand(), a.historyCommand(), a.lineageCommand(), a.keysCommand(), a.seriesCommand(), a.deidCommand(), a.vaultCommand(), a.textCommand(), a.auditCommand(), a.personCommand(), a.signatureCommand(), a.migrateCommand(), a.versionCommand(),
 	}
