@@ -163,7 +163,7 @@ var (
 		"datapackage.json", "data_dictionary.csv", "codelists.csv", "README.md", "CHANGELOG.md",
 		"SHA256SUMS", "release.dsse.json", "lineage_columns.csv",
 	}
-	reports = regexp.MustCompile(`^reports/[a-z_]+\.(json|md)$`)
+	reports = regexp.MustCompile(`^(reports/[a-z_]+\.(json|md)|starters/[a-z]+\.(py|ipynb|R|sql))$`)
 )
 
 // Document makes an artifact of one of the documents every release has. Any

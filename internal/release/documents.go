@@ -37,6 +37,10 @@ func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][
 	if err != nil {
 		return nil, err
 	}
+	begin, err := starters(m)
+	if err != nil {
+		return nil, err
+	}
 	var docs []deid.Artifact
 	for _, d := range append([]document{
 		{manifestName, manifest},
@@ -45,7 +49,7 @@ func Documents(p Plan, s *study.Study, tables []*study.Table, parts map[string][
 		{"lineage_columns.csv", lineageColumns(s, p.Sources, tables)},
 		{"README.md", readme(m, s)},
 		{"CHANGELOG.md", changelog(m, p, tellerOf(s))},
-	}, written...) {
+	}, append(written, begin...)...) {
 		a, err := deid.Document(d.path, d.content)
 		if err != nil {
 			return nil, err
