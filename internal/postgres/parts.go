@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"longitude/internal/lineage"
 	"longitude/study"
 )
 
@@ -142,4 +144,41 @@ func replacedDigests(digests []study.SealedDigest, order []int) (out []study.Sea
 		}
 	}
 	return out
+}
+
+// standsOn are the versions before one whose rows told what its record still says of
+// them: none where its own row told all. Of rows that came late, or were read again,
+// it may name one too many.
+func (r *rowReader) standsOn(ctx context.Context, now lineage.Version, form int16) (out []lineage.Version, err error) {
+	rows, err := r.s.app.Query(ctx, `
+		SELECT version, op::text, v.modified, v.batch_id, v.ordinal, p.told
+		FROM research.record_version v LEFT JOIN research.record_part p USING (participant_id, form_id, visit_no, occurrence, version)
+		WHERE participant_id = $1 AND form_id = $2 AND visit_no = $3 AND occurrence = $4 AND version <= $5 AND v.batch_id <= $6 ORDER BY version DESC`,
+		r.row.Participant, form, now.VisitNo, now.Occurrence, now.Version, r.upTo)
+	if err != nil {
+		return nil, err
+	}
+	var op string
+	var modified *time.Time
+	var told *string
+	known, whole := map[int]bool{}, false
+	v := now
+	_, err = pgx.ForEachRow(rows, []any{&v.Version, &op, &modified, &v.Batch, &v.Ordinal, &told}, func() error {
+		if whole || op == "d" && v.Version < now.Version {
+			whole = true
+			return nil
+		}
+		whole = told == nil
+		more := whole
+		if told != nil {
+			for _, field := range study.ParseFieldPlaces(*told) {
+				more, known[field] = more || !known[field], true
+			}
+		}
+		if v.Modified = orZero(modified); more && v.Version < now.Version {
+			out = append(out, v)
+		}
+		return nil
+	})
+	return out, err
 }

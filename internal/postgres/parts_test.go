@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
+	"longitude/internal/lineage"
 	"longitude/study"
 )
 
@@ -52,5 +54,32 @@ func TestFieldsInAnotherOrder(t *testing.T) {
 	digests := []study.SealedDigest{{Field: study.PrivateReason}, {Field: 0}, {Field: 1}}
 	if got := replacedDigests(digests, order); !reflect.DeepEqual(got, []study.SealedDigest{{Field: study.PrivateReason}, {Field: 2}}) {
 		t.Errorf("%v", got)
+	}
+}
+
+// A row of a record told in part was made of every version that told what it still says.
+func TestLineageOfWhatWasToldInPart(t *testing.T) {
+	s := open(t, amd())
+	in := begin(t, s, "amd-obs")
+	number := participants(t, in, "A")[0]
+	var changes study.Changes
+	for i, fields := range []string{"", "0,2", "1", "1"} {
+		v := packed(number, 1, "R", int32(i+1), "x")
+		if fields != "" {
+			v.Record.Part = &study.Part{Extent: study.ToldInPart, Fields: fields}
+		}
+		changes.Records = append(changes.Records, v)
+	}
+	if err := in.Write(t.Context(), &changes); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, in, batch("a", "1", 0))
+	made, err := s.Made(t.Context(), "amd-obs", Row{Participant: number, Kind: lineage.OfRecord, VisitNo: 1, Form: acuityForm, Occurrence: "R"}, in.Batch())
+	var got []int32
+	for _, v := range made {
+		got = append(got, v.Version)
+	}
+	if want := []int32{4, 2, 1}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("versions %v, want %v; %v", got, want, err)
 	}
 }

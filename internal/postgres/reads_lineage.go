@@ -141,14 +141,20 @@ func (r *rowReader) records(ctx context.Context) error {
 	var id int16
 	var op string
 	var modified *time.Time
-	v := lineage.Version{Kind: lineage.OfRecord}
+	v, forms := lineage.Version{Kind: lineage.OfRecord}, []int16(nil)
+	from := len(r.out)
 	_, err = pgx.ForEachRow(rows, []any{&id, &v.VisitNo, &v.Occurrence, &v.Version, &op, &modified, &v.Batch, &v.Ordinal}, func() error {
 		if index, ok := r.reg.formOf[id]; ok {
 			v.Form, v.Modified = r.reg.study.Forms[index].Name, orZero(modified)
-			r.out = append(r.out, v)
+			r.out, forms = append(r.out, v), append(forms, id)
 		}
 		return nil
 	})
+	for i := 0; err == nil && i < len(forms); i++ { // rows before the last may have told the rest
+		var before []lineage.Version
+		before, err = r.standsOn(ctx, r.out[from+i], forms[i])
+		r.out = append(r.out, before...)
+	}
 	return err
 }
 
