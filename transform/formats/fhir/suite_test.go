@@ -44,7 +44,7 @@ func TestBehaviour(t *testing.T) {
 		},
 		Big:     func() io.Reader { return repeat("", bigResource, "\n", "") },
 		BigRows: bigRows,
-		Memory:  6 << 20,
+		Memory:  3 << 20,
 	}
 	s.Columns = s.Spec.Columns
 	t.Run("lines", func(t *testing.T) { formattest.Run(t, s) })
@@ -78,7 +78,7 @@ func bundleOf(space string, resources ...string) []byte {
 }
 
 const (
-	bigRows     = 60_000
+	bigRows     = 25_000
 	bigResource = `{"resourceType":"Observation","id":"123456789","text":{"div":"<div>words that nobody reads</div>"},"subject":{"reference":"Patient/4711"},` +
 		`"code":{"coding":[{"system":"http://loinc.org","code":"8480-6","display":"some words"}]},"valueQuantity":{"value":120.5,"unit":"mmHg","code":"mm[Hg]"}}`
 )
