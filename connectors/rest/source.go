@@ -125,7 +125,8 @@ type pass struct {
 	newest time.Time
 	gave   []byte
 
-	stopped bool // a rule has ended the stream
+	from    *position // in the middle of which chain it began; nil = of none
+	stopped bool      // a rule has ended the stream
 }
 
 // run goes through the chains of the stream, getting their first pages ahead. It
@@ -145,24 +146,28 @@ func (w *pass) run(ctx context.Context, yield func(*connectors.Delivery, error) 
 	if w.of.Export.Path != "" {
 		return w.lists(ctx, rest, begin, yield)
 	}
+	begun := begin
 	for f, err := range ahead(ctx, w.inFlight(), len(rest), func(ctx context.Context, i int) (*fetched, error) {
 		return w.get(ctx, rest[i], starts[i], w.asks(rest[i]))
 	}) {
-		if outdated(err) && from != (place{}) {
-			return w.run(ctx, yield) // from the beginning
+		if outdated(err) && w.from != nil && begin == begun {
+			break
 		}
 		if err != nil {
 			yield(nil, err)
 			return false
 		}
-		from = place{}
 		if !w.goOn(ctx, f, nil, w.asks(f.chain), func(f *fetched, err error) bool { return w.take(begin, f, err, yield) }) {
 			return false
 		}
-		if w.stopped {
+		if begin++; w.stopped {
 			return true
 		}
-		begin++
+	}
+	if begin == begun && len(rest) > 0 { // the server has forgotten the place
+		forget(w.since, w.of)
+		w.from, w.newest, w.gave = nil, time.Time{}, nil
+		return w.run(ctx, yield)
 	}
 	return true
 }
@@ -216,7 +221,7 @@ func (w *pass) take(chain int, f *fetched, err error, yield func(*connectors.Del
 
 // position is where the pull is once a page is durable.
 func (w *pass) position(f *fetched) *position {
-	at := &position{Started: w.started, Stream: w.of.Name, Of: w.definition(w.of), Key: f.chain.key, Newest: w.newest, Gave: w.gave, Done: w.done}
+	at := &position{Started: w.started, Since: w.asks(f.chain), Stream: w.of.Name, Of: w.definition(w.of), Key: f.chain.key, Newest: w.newest, Gave: w.gave, Done: w.done}
 	at.Place = place{Page: -1} // behind the chain
 	if f.next != nil {
 		at.Place = *f.next
@@ -228,33 +233,48 @@ func (w *pass) position(f *fetched) *position {
 // does so only if everything before is durable, and begins again otherwise.
 func (w *pass) resume(chains []chain) (int, place) {
 	at := w.at
-	if w.at = nil; at == nil || w.of.Export.Path != "" {
+	if w.at = nil; at == nil {
 		return 0, place{}
 	}
-	for i, c := range chains {
-		if c.key != at.Key {
-			if bit(at.Gave, i) && !w.known(c, 0) {
-				return 0, place{}
-			}
-			continue
-		}
-		for page := range max(at.Place.Page, 1) {
-			if !w.known(c, page) {
-				return 0, place{}
-			}
-		}
-		w.started, w.newest, w.gave = at.Started, at.Newest, bytes.Clone(at.Gave)
-		if at.Place.Page < 0 {
-			return i + 1, place{}
-		}
-		return i, at.Place
+	i := w.reached(chains, at)
+	if i < 0 {
+		forget(w.since, w.of)
+		return 0, place{}
 	}
-	return 0, place{}
+	w.started, w.newest, w.gave = at.Started, at.Newest, bytes.Clone(at.Gave)
+	if at.Place.Page < 0 {
+		return i + 1, place{}
+	}
+	w.from = at
+	return i, at.Place
+}
+
+// reached is the chain that a position is in, if all pages before are durable; else -1.
+func (w *pass) reached(chains []chain, at *position) int {
+	for i, c := range chains {
+		switch {
+		case w.of.Export.Path != "":
+			return -1 // another export can have other files
+		case c.key == at.Key:
+			for page := range max(at.Place.Page, 1) {
+				if !w.known(c, page) {
+					return -1
+				}
+			}
+			return i
+		case bit(at.Gave, i) && !w.known(c, 0):
+			return -1
+		}
+	}
+	return -1
 }
 
 // asks is the time since which a chain is asked for what changed: a chain of which
 // nothing is durable is asked for everything.
 func (w *pass) asks(c chain) string {
+	if w.from != nil && w.from.Key == c.key {
+		return w.from.Since // the rest of a list that was asked for so
+	}
 	m, ok := w.since[w.of.Name]
 	if !ok || w.of.Since.Parameter == "" || !w.known(c, 0) {
 		return w.of.Since.Initial

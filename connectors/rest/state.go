@@ -29,11 +29,12 @@ type position struct {
 	Started time.Time       `json:"started"`
 	Stream  string          `json:"stream"`
 	Of      string          `json:"of"`
-	Key     string          `json:"key,omitempty"`  // of the chain
-	Place   place           `json:"place"`          // of the next page
-	Newest  time.Time       `json:"newest"`         // of the stream, so far
-	Gave    []byte          `json:"gave,omitempty"` // a bit for each chain before: it had a page
-	Done    map[string]mark `json:"done,omitempty"` // streams before, in this pull
+	Key     string          `json:"key,omitempty"`   // of the chain
+	Since   string          `json:"since,omitempty"` // that the chain was asked with
+	Place   place           `json:"place"`           // of the next page
+	Newest  time.Time       `json:"newest"`          // of the stream, so far
+	Gave    []byte          `json:"gave,omitempty"`  // a bit for each chain before: it had a page
+	Done    map[string]mark `json:"done,omitempty"`  // streams before, in this pull
 }
 
 const stateVersion = 1
@@ -50,15 +51,32 @@ func (s *source) load(after connectors.Cursor) (marks map[string]mark, at *posit
 			marks[name] = m
 		}
 	}
-	p := s.unseal(was.At)
+	if p := s.unseal(was.At); s.resumable(p) {
+		return marks, p
+	}
+	if len(was.At) > 0 {
+		for _, of := range s.config.Streams {
+			forget(marks, of)
+		}
+	}
+	return marks, nil
+}
+
+// resumable reports whether an interrupted pull can go on where it was.
+func (s *source) resumable(p *position) bool {
 	if p == nil {
-		return marks, nil
+		return false
 	}
-	i := s.index(p.Stream)
-	if age := s.rt.Now().Sub(p.Started); i < 0 || p.Of != s.definition(s.config.Streams[i]) || age < 0 || age > s.config.Resume {
-		return marks, nil
+	i, age := s.index(p.Stream), s.rt.Now().Sub(p.Started)
+	return i >= 0 && p.Of == s.definition(s.config.Streams[i]) && age >= 0 && age <= s.config.Resume
+}
+
+// forget has a stream of children read in full because an interrupted pull is not
+// gone on with: of a child that was new in it only a part may be durable.
+func forget(marks map[string]mark, of Stream) {
+	if of.Parent.Stream != "" {
+		delete(marks, of.Name)
 	}
-	return marks, p
 }
 
 // save writes a state; at is nil once a pull has come to its end.

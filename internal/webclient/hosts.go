@@ -156,7 +156,10 @@ func (h *host) admit(ctx context.Context, rt Runtime) (done func(error), err err
 			return nil, &told
 		}
 		if err := rt.Sleep(ctx, d); err != nil {
-			return nil, context.Cause(ctx)
+			if cause := context.Cause(ctx); cause != nil {
+				return nil, cause
+			}
+			return nil, err
 		}
 	}
 	done, err = h.breaker.Allow()

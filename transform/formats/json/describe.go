@@ -129,7 +129,7 @@ func typeOf(types []string) string {
 	case "integer", "boolean", "date", "datetime":
 		return types[0]
 	case "decimal", "decimal integer":
-		return "decimal(12,4)" // a shape does not tell how many decimals
+		return "decimal(18,6)" // a shape does not tell how many decimals
 	}
 	return "text"
 }

@@ -20,7 +20,7 @@ func TestDescribe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`study: "demo"`, "  vital_signs:\n", "log: true", "{name: pulse, label: \"pulse\", type: \"integer\"}\n", "type: \"decimal(12,4)\"}", "{name: seen, label: \"seen\", type: \"date\"}\n",
+	for _, want := range []string{`study: "demo"`, "  vital_signs:\n", "log: true", "{name: pulse, label: \"pulse\", type: \"integer\"}\n", "type: \"decimal(18,6)\"}", "{name: seen, label: \"seen\", type: \"date\"}\n",
 		"{name: patient_name, label: \"patient_name\", type: \"text\", class: direct_identifier}\n"} {
 		if !strings.Contains(string(d.Study), want) {
 			t.Errorf("the study lacks %q:\n%s", want, d.Study)
