@@ -44,7 +44,8 @@ func (p *pick) said(row [][]byte) (said, partly bool) {
 }
 
 // tellsOf reports whether a row tells anything of a form that it could feed: a value
-// out of a column, or when its visit was or where its participant stands.
+// out of a column or, where it is known to be of this form, when its visit was or
+// where its participant stands.
 func (m *Mapper) tellsOf(f *formMap, row [][]byte) bool {
 	tells := func(p *pick) bool {
 		said, partly := p.said(row)
@@ -56,7 +57,7 @@ func (m *Mapper) tellsOf(f *formMap, row [][]byte) bool {
 		}
 	}
 	r := &m.row
-	return f.pivot != nil || slices.ContainsFunc([]*pick{&r.deleted, &r.visitDate, &r.visitDay, &r.planned, &r.declared, &r.withdrawn, &r.status}, tells)
+	return f.pivot != nil || f.when.mapped && slices.ContainsFunc([]*pick{&r.deleted, &r.visitDate, &r.visitDay, &r.planned, &r.declared, &r.withdrawn, &r.status}, tells)
 }
 
 // leaveUnsaid takes nothing back of a visit that a row says nothing of.
