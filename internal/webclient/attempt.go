@@ -61,14 +61,14 @@ func (c *Client) receive(r Request, at *url.URL, response *http.Response, stop c
 func (c *Client) exchange(ctx context.Context, r Request, at *url.URL, home bool) (*http.Response, context.CancelCauseFunc, error) {
 	renewer, able := r.As.(Renewer)
 	for again := false; ; again = true {
-		ctx, stop := context.WithCancelCause(ctx)
-		request, err := r.build(ctx, at, home)
+		sending, stop := context.WithCancelCause(ctx)
+		request, err := r.build(sending, at, home)
 		if err == nil {
 			err = c.guard.address(at)
 		}
 		var response *http.Response
 		if err == nil {
-			response, err = c.send(ctx, request)
+			response, err = c.send(sending, request)
 		}
 		if err != nil {
 			stop(nil)
@@ -78,7 +78,7 @@ func (c *Client) exchange(ctx context.Context, r Request, at *url.URL, home bool
 			return response, stop, nil
 		}
 		discard(response, stop)
-		if err := renewer.Renew(context.WithoutCancel(ctx), request); err != nil {
+		if err := renewer.Renew(ctx, request); err != nil {
 			return nil, nil, err
 		}
 	}
