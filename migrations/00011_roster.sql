@@ -1,7 +1,7 @@
 -- +goose Up
 
 -- A source may tell who all its participants are. What is recorded of such a list is who
--- is gone: no object stays of it, and its batch reads no rows.
+-- is gone: of the list itself only the keyed digest stays, and its batch reads no rows.
 ALTER TABLE research.batch
   DROP CONSTRAINT batch_kind_check,
   ADD CONSTRAINT batch_kind_check CHECK (kind IN ('object', 'roster', 'rejudge'));

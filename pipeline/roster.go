@@ -31,21 +31,21 @@ type Rosters interface {
 }
 
 // takeRoster removes what is of participants that are no more in the list of a
-// source. Nothing of the list is kept: it says only who is there, and it is heard
-// again with every pull.
+// source. Of the list a keyed digest is kept: it says only who is there, and it is
+// heard again with every pull.
 func (in *Ingester) takeRoster(ctx context.Context, f *Feed, d connectors.Delivery, run int64, actor string) (recorded, error) {
-	ids, err := identifiers(ctx, d)
+	text, err := readAll(ctx, d)
 	if err != nil {
 		return recorded{}, err
 	}
-	b := in.batch(f, study.Object{}, run, actor)
+	b := in.batch(f, study.Object{Digest: f.Intake.RowDigest(text), Size: int64(len(text))}, run, actor)
 	b.Kind, b.Item, b.ItemVersion, b.State = "roster", d.Item, d.Version, d.State
 	return in.transact(ctx, f, func(tx Ingest) (recorded, error) {
-		r := &reading{feed: f, tx: tx, precedence: f.Config.Precedence, item: d.Item, asOf: b.AsOf, run: run}
+		r := &reading{feed: f, tx: tx, object: b.Object, precedence: f.Config.Precedence, item: d.Item, asOf: b.AsOf, run: run}
 		if err := r.begin(ctx); err != nil {
 			return recorded{}, err
 		}
-		if err := in.call(ctx, r, ids); err != nil {
+		if err := in.call(ctx, r, identifiers(text)); err != nil {
 			return recorded{}, err
 		}
 		if !r.changed {
@@ -55,18 +55,22 @@ func (in *Ingester) takeRoster(ctx context.Context, f *Feed, d connectors.Delive
 	})
 }
 
-// identifiers reads a roster.
-func identifiers(ctx context.Context, d connectors.Delivery) ([]string, error) {
+// readAll reads a delivery into memory.
+func readAll(ctx context.Context, d connectors.Delivery) ([]byte, error) {
 	r, err := d.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = r.Close() }()
-	text, err := io.ReadAll(r)
-	if err != nil || len(text) == 0 {
-		return nil, err
+	return io.ReadAll(r)
+}
+
+// identifiers are the lines of a roster.
+func identifiers(text []byte) []string {
+	if len(text) == 0 {
+		return nil
 	}
-	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
 // call removes what the source holds of participants that are not called.

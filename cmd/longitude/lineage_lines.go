@@ -31,7 +31,7 @@ func (t *tracer) places(ctx context.Context) error {
 	t.texts = map[landedRow]string{}
 	for i := range t.trace.Batches {
 		b := &t.trace.Batches[i]
-		if b.Object == "" {
+		if b.Object == "" || b.Kind == "roster" { // a list of participants is not kept
 			continue
 		}
 		reduced, err := kept.Verify(ctx, b.At)

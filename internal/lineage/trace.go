@@ -78,7 +78,7 @@ type Proof struct {
 // Batch is what brought versions: one object as it was read, or a judging.
 type Batch struct {
 	Batch      int64        `json:"batch"`
-	Kind       string       `json:"kind"` // object | rejudge
+	Kind       string       `json:"kind"` // object | roster | rejudge
 	Source     string       `json:"source,omitempty"`
 	Object     string       `json:"object,omitempty"` // keyed digest of the landed bytes
 	Size       int64        `json:"size,omitempty"`
