@@ -245,6 +245,17 @@ func (in *Intake) NameDigest(name string) string {
 	return hex.EncodeToString(digest[:])
 }
 
+// HeadingDigest is a keyed digest of the heading of a column, which may be somebody's
+// name, in eight letters.
+func (in *Intake) HeadingDigest(heading string) string {
+	digest := in.content.of("heading", heading)
+	letters := make([]byte, 0, 8)
+	for _, b := range digest[:4] {
+		letters = append(letters, 'a'+b>>4, 'a'+b&15)
+	}
+	return string(letters)
+}
+
 // OpenIdentity opens Identity.Box: the identifier as the source wrote it.
 func OpenIdentity(k Keys, studyName string, blind study.Digest, box []byte) (string, error) {
 	v, err := newSealer(k, studyName, "", nil)

@@ -14,7 +14,9 @@ import (
 // the first rows; whatever was written until then goes with the transaction.
 type watch struct {
 	source   *study.Source
-	asked    []string    // columns that the mapping reads
+	asked    []string // columns that the mapping reads
+	named    []string // these, and the fields of the study: names that are told
+	digest   func(heading string) string
 	accepted study.Shape // of no columns: the first object says
 	again    bool        // the object is read again: its shape is not judged …
 	sets     bool        // … but is the one accepted, where a person has said so and no object has come since
@@ -29,7 +31,7 @@ type watch struct {
 }
 
 func newWatch(ctx context.Context, r *reading) (*watch, error) {
-	w := &watch{source: r.feed.Config, again: r.origin > 0, keep: len(r.locks) > 0}
+	w := &watch{source: r.feed.Config, digest: r.feed.Intake.HeadingDigest, named: fieldNames(r.feed.Study), again: r.origin > 0, keep: len(r.locks) > 0}
 	accepted, ok, err := r.tx.AcceptedShape(ctx, r.feed.Config.Name)
 	w.accepted, w.sets = accepted, !w.again || !ok
 	w.decided = !w.sets
@@ -38,7 +40,8 @@ func newWatch(ctx context.Context, r *reading) (*watch, error) {
 
 func (w *watch) begin(m *transform.Mapper) {
 	w.asked, w.observer = m.Columns(), m.Observer()
-	w.accepted = transform.Shown(w.accepted, w.asked)
+	w.named = append(w.named, w.asked...)
+	w.accepted = transform.Shown(w.accepted, w.named, w.digest)
 	if w.keep {
 		m.KeepRows()
 	}
@@ -90,7 +93,17 @@ func (w *watch) shape() study.Shape {
 	case !slices.ContainsFunc(s.Columns[:w.places], held):
 		s.Columns = s.Columns[:w.places]
 	}
-	return transform.Shown(s, w.asked)
+	return transform.Shown(s, w.named, w.digest)
+}
+
+// fieldNames are the names of the study's fields.
+func fieldNames(s *study.Study) (names []string) {
+	for _, form := range s.Forms {
+		for _, field := range form.Fields {
+			names = append(names, field.Name)
+		}
+	}
+	return names
 }
 
 // known is the shape of the object with what it shows nothing of as it was.

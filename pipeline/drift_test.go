@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func (m *memory) driftKinds() (out []string) {
 func TestDriftPolicies(t *testing.T) {
 	enough := strings.Repeat(someRow+"\n", 3) // to say what values look like
 	first := file{"1.csv", header + enough}
-	more := file{"2.csv", strings.TrimSuffix(header, "\n") + ",EXTRA\n" + someRow + ",x\n"}
+	more := file{"2.csv", strings.TrimSuffix(header, "\n") + ",EXTRA_1\n" + someRow + ",x\n"}
 	less := file{"2.csv", shortHead + shortRow}
 	typed := file{"2.csv", header + strings.ReplaceAll(enough, ",40,,", ",forty,,")}
 	after := file{"3.csv", header + strings.Replace(someRow, ",40,", ",42,", 1) + "\n"}
@@ -50,9 +51,9 @@ func TestDriftPolicies(t *testing.T) {
 		objects, away int
 		code          string
 	}{
-		{"a new column goes on", study.DriftPolicy{NewColumn: study.Evolve}, more, "new_column EXTRA evolve", 3, 0, ""},
-		{"a new column puts aside", study.DriftPolicy{NewColumn: study.QuarantineDrift}, more, "new_column EXTRA quarantine", 3, 1, ""},
-		{"a new column freezes", study.DriftPolicy{NewColumn: study.Freeze}, more, "new_column EXTRA freeze", 1, 0, "drift.frozen"},
+		{"a new column goes on", study.DriftPolicy{NewColumn: study.Evolve}, more, "new_column EXTRA_1 evolve", 3, 0, ""},
+		{"a new column puts aside", study.DriftPolicy{NewColumn: study.QuarantineDrift}, more, "new_column EXTRA_1 quarantine", 3, 1, ""},
+		{"a new column freezes", study.DriftPolicy{NewColumn: study.Freeze}, more, "new_column EXTRA_1 freeze", 1, 0, "drift.frozen"},
 		{"a missing column goes on", study.DriftPolicy{MissingColumn: study.Evolve}, less, "missing_column NOTES evolve", 3, 0, ""},
 		{"a missing column puts aside", study.DriftPolicy{MissingColumn: study.QuarantineDrift}, less, "missing_column NOTES quarantine", 3, 1, ""},
 		{"a missing column freezes", study.DriftPolicy{MissingColumn: study.Freeze}, less, "missing_column NOTES freeze", 1, 0, "drift.frozen"},
@@ -91,7 +92,7 @@ func TestAFreezeIsToldOnce(t *testing.T) {
 	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{NewColumn: study.Freeze}))
 	b.sync(file{"1.csv", header + someRow + "\n"})
 	wider := func(text string) file {
-		return file{"2.csv", strings.TrimSuffix(header, "\n") + ",EXTRA\n" + someRow + "," + text + "\n"}
+		return file{"2.csv", strings.TrimSuffix(header, "\n") + ",EXTRA_1\n" + someRow + "," + text + "\n"}
 	}
 	for i, second := range []file{wider("x"), wider("x"), wider("y")} {
 		b.drop.files = []file{second}
@@ -102,9 +103,28 @@ func TestAFreezeIsToldOnce(t *testing.T) {
 			t.Errorf("sync %d: %d freezes, %d batches, %d acknowledged", i, len(b.store.froze), len(b.store.m.batches), len(b.drop.acks))
 		}
 	}
-	want := study.Drift{Kind: study.NewColumn, Column: "EXTRA", Action: study.Freeze}
+	want := study.Drift{Kind: study.NewColumn, Column: "EXTRA_1", Action: study.Freeze}
 	if f := b.store.froze[0]; f.Source != b.feed.Config.Name || f.RunID == 0 || f.Item == "" || len(f.Drifts) != 1 || f.Drifts[0] != want {
 		t.Errorf("recorded %+v", f)
+	}
+}
+
+// A heading that may be somebody's name is told by its digest and place, and is the same
+// column wherever it stands.
+func TestANameAsHeadingIsNotTold(t *testing.T) {
+	b := newBench(t, testStudy(), driftSource(study.DriftPolicy{NewColumn: study.Evolve}))
+	named, row := strings.TrimSuffix(header, "\n")+",Jane Zzcanary\n", someRow+",x\n"
+	b.sync(file{"1.csv", header + someRow + "\n"})
+	b.sync(file{"2.csv", named + row})
+	b.sync(file{"3.csv", "Jane Zzcanary," + header + "x," + someRow + "\n"})
+	kinds := b.store.m.driftKinds()
+	if len(kinds) != 1 || !regexp.MustCompile(`^new_column untold_[a-p]{8} \(column 10\) evolve$`).MatchString(kinds[0]) {
+		t.Errorf("events %q", kinds)
+	}
+	for source, shape := range b.store.m.shapes {
+		if told := fmt.Sprint(shape); strings.Contains(told, "Zzcanary") || !strings.Contains(told, "untold_") {
+			t.Errorf("shape of %s: %s", source, told)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
@@ -270,11 +271,11 @@ type drifting struct {
 func (d *drifting) compare(first bool) {
 	for i, c := range d.accepted.Columns {
 		if columnOf(d.seen, c.Name) < 0 {
-			d.add(study.Drift{Kind: study.MissingColumn, Column: plainName(c.Name, i), From: c.Kind, Mapped: d.asked[c.Name]}, d.policy.MissingColumn)
+			d.add(study.Drift{Kind: study.MissingColumn, Column: toldName(c.Name, i), From: c.Kind, Mapped: d.asked[c.Name]}, d.policy.MissingColumn)
 		}
 	}
 	for i, c := range d.seen.Columns {
-		drift := study.Drift{Column: plainName(c.Name, i), To: c.Kind, Mapped: d.asked[c.Name]}
+		drift := study.Drift{Column: toldName(c.Name, i), To: c.Kind, Mapped: d.asked[c.Name]}
 		switch was := columnOf(d.accepted, c.Name); {
 		case was < 0 && !first:
 			drift.Kind = study.NewColumn
@@ -309,20 +310,43 @@ func stricter(a, b study.DriftAction) study.DriftAction {
 	return b
 }
 
-// Shown is a shape as it may be kept and told: of columns that the mapping does not
-// ask for, a name that may be more than one stands by its place.
-func Shown(s study.Shape, asked []string) study.Shape {
-	known := make(map[string]bool, len(asked))
-	for _, name := range asked {
+// Shown is a shape as it may be kept and told: of columns that no document names, a
+// name that may be more than one stands by its place, and one that may be somebody's by
+// its digest, which is a few letters, so that it is found wherever it stands. Showing it
+// again changes nothing.
+func Shown(s study.Shape, named []string, digest func(name string) string) study.Shape {
+	known := make(map[string]bool, len(named))
+	for _, name := range named {
 		known[norm.NFC.String(name)] = true
 	}
 	s.Columns = slices.Clone(s.Columns)
 	for i, c := range s.Columns {
-		if !known[c.Name] {
-			s.Columns[i].Name = plainName(c.Name, i)
+		if known[c.Name] || known[strings.ToLower(c.Name)] {
+			continue
+		}
+		if s.Columns[i].Name = plainName(c.Name, i); s.Columns[i].Name == c.Name && wordsOnly(c.Name) {
+			s.Columns[i].Name = untold + digest(c.Name)
 		}
 	}
 	return s
+}
+
+// untold begins what stands for a name that may be somebody's.
+const untold = "untold_"
+
+// toldName is plainName for an event: with its place where it is not told.
+func toldName(name string, index int) string {
+	name = plainName(name, index)
+	if strings.HasPrefix(name, untold) {
+		name += " (column " + strconv.Itoa(index+1) + ")"
+	}
+	return name
+}
+
+// wordsOnly reports whether a name is of letters and what stands between them in the
+// names of people.
+func wordsOnly(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(" .-", r) && !unicode.IsLetter(r) })
 }
 
 // mostPlain is the length of the longest name that is told, and mostDigits how many
@@ -336,7 +360,7 @@ const (
 func plainName(name string, index int) string {
 	digits := 0
 	for _, r := range name {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !bytes.ContainsRune([]byte(" _-./"), r) {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" _-./", r) {
 			return "column " + strconv.Itoa(index+1)
 		}
 		if unicode.IsDigit(r) {

@@ -206,16 +206,25 @@ func shapeOfFile(t *testing.T, file string) study.Shape {
 	return o.Shape()
 }
 
-// What is kept of a shape has no name that may be somebody's, unless the mapping
-// itself asks for the column.
+// What is kept of a shape has no name that may be somebody's, unless a document names
+// the column.
 func TestShownShape(t *testing.T) {
-	seen := study.Shape{Columns: []study.ColumnShape{{Name: "id"}, {Name: "VA (letters)"}, {Name: "jane@x.invalid"}, {Name: "note"}, {Name: "123456"}}}
-	var got []string
-	for _, c := range Shown(seen, []string{"id", "VA (letters)"}).Columns {
-		got = append(got, c.Name)
+	var seen study.Shape
+	for _, name := range []string{"id", "VA (letters)", "jane@x.invalid", "note", "123456", "Jane Smith", "SMITH", "Weight", "iop_mmhg", "V1", "Anne-Marie", "José Müller", "va/iop"} {
+		seen.Columns = append(seen.Columns, study.ColumnShape{Name: name})
 	}
-	if want := []string{"id", "VA (letters)", "column 3", "note", "column 5"}; !slices.Equal(got, want) {
-		t.Errorf("shown as %q, want %q", got, want)
+	digest := func(name string) string { return "of" + strings.Repeat("x", len(name)) }
+	named := []string{"id", "VA (letters)", "note", "weight"}
+	want := []string{"id", "VA (letters)", "column 3", "note", "column 5", "untold_ofxxxxxxxxxx", "untold_ofxxxxx", "Weight", "iop_mmhg", "V1", "untold_ofxxxxxxxxxx", "untold_ofxxxxxxxxxxxxx", "va/iop"}
+	shown := Shown(seen, named, digest)
+	for _, s := range []study.Shape{shown, Shown(shown, named, digest)} { // and again
+		var got []string
+		for _, c := range s.Columns {
+			got = append(got, c.Name)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("shown as %q, want %q", got, want)
+		}
 	}
 	if seen.Columns[2].Name != "jane@x.invalid" {
 		t.Error("the shape itself was changed")

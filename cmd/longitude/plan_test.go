@@ -181,9 +181,9 @@ func TestDriftCommands(t *testing.T) {
 		t.Errorf("shape: %v", shape)
 	}
 	wider := strings.ReplaceAll(smallHeader+person("P-1")+person("P-2"), "\n", ",x\n")
-	wider = strings.Replace(wider, ",x\n", ",LENS\n", 1)
+	wider = strings.Replace(wider, ",x\n", ",LENS_TYPE\n", 1)
 	x.drop("b.csv", wider)
-	x.refused(study.ExitBlocked, "drift.frozen", []string{"LENS", "longitude drift accept clinic"}, "sync")
+	x.refused(study.ExitBlocked, "drift.frozen", []string{"LENS_TYPE", "longitude drift accept clinic"}, "sync")
 	said := x.decided("drift", "accept", "clinic", "--reason", "protocol_exception")[0]
 	if said.Source != "clinic" || said.Reason != "protocol_exception" {
 		t.Errorf("accepted: %+v", said)

@@ -69,9 +69,9 @@ func TestFrozenShape(t *testing.T) {
 	x.drop("1.csv", smallHeader+person("P-1"))
 	x.sync(study.ExitOK)
 	wider := strings.ReplaceAll(smallHeader+person("P-2"), "\n", ",\n")
-	x.drop("2.csv", strings.Replace(wider, "NOTES,", "NOTES,EXTRA", 1))
+	x.drop("2.csv", strings.Replace(wider, "NOTES,", "NOTES,EXTRA_1", 1))
 	for range 2 {
-		x.refused(study.ExitBlocked, "drift.frozen", []string{"new_column EXTRA", "drift accept clinic"}, "sync")
+		x.refused(study.ExitBlocked, "drift.frozen", []string{"new_column EXTRA_1", "drift accept clinic"}, "sync")
 	}
 	if x.live() != 3 {
 		t.Errorf("%d records are there", x.live())
