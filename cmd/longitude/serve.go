@@ -18,6 +18,7 @@ import (
 	"longitude/internal/postgres"
 	"longitude/internal/receive"
 	"longitude/internal/telemetry"
+	"longitude/internal/webclient"
 	"longitude/pipeline"
 	"longitude/study"
 	"longitude/transform"
@@ -65,6 +66,7 @@ func (a *app) serve(ctx context.Context, h *house) error {
 		return err
 	}
 	h.observer = observed{a: a, metrics: s.metrics}
+	webclient.Watch(s.metrics.Asked)
 	front, err := listen(h.cfg.Service.Listen)
 	if err != nil {
 		return err

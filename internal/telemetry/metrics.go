@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"longitude/internal/status"
+	"longitude/internal/webclient"
 	"longitude/study"
 )
 
@@ -55,6 +56,8 @@ type Metrics struct {
 	requests                          *prometheus.CounterVec
 	requestSeconds                    *prometheus.HistogramVec
 	inbox, inboxAge                   *prometheus.GaugeVec
+	asked                             *prometheus.CounterVec
+	askedSeconds                      *prometheus.HistogramVec
 
 	mu        sync.Mutex // serialises refreshing
 	refreshed time.Time
@@ -111,9 +114,22 @@ func New(b Build, now func() time.Time) *Metrics {
 	m.inbox = m.gauge("inbox_waiting", "Requests that are durable in the inbox of a source, and have not been recorded.", "source")
 	m.inboxAge = m.gauge("inbox_oldest_seconds", "How long the oldest of them waits.", "source")
 
+	m.asked = m.counter("upstream_requests_total", "Requests that were sent to the servers of sources, each attempt, by how it ended.", "outcome")
+	m.askedSeconds = m.histogram("upstream_request_seconds", "How long the servers of sources took to begin an answer.",
+		[]float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60}, "outcome")
+
 	m.refreshErrors = m.counter("refresh_errors_total", "Scrapes that could not read the state of sources, releases and lineage events from the database.")
 	m.refreshErrors.WithLabelValues()
 	return m
+}
+
+// Asked counts an attempt to ask the server of a source.
+func (m *Metrics) Asked(e webclient.Exchange) {
+	if m == nil {
+		return
+	}
+	m.asked.WithLabelValues(e.Outcome).Inc()
+	m.askedSeconds.WithLabelValues(e.Outcome).Observe(e.Took.Seconds())
 }
 
 func (m *Metrics) note(name, kind, help string, labels []string) string {

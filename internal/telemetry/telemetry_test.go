@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"longitude/internal/status"
+	"longitude/internal/webclient"
 	"longitude/study"
 )
 
@@ -202,6 +203,7 @@ func TestNilMetricsCountNothing(t *testing.T) {
 	m.ReleaseFinished("amd", status.ReleasePublished)
 	m.NothingNew("amd", "drop")
 	m.Requested("amd", "edc", "accepted", time.Millisecond)
+	m.Asked(webclient.Exchange{Outcome: "ok"})
 }
 
 func TestConventions(t *testing.T) {
@@ -213,6 +215,7 @@ func TestConventions(t *testing.T) {
 	m.RunFinished("amd", "drop", status.KindSync, status.Succeeded, balanced(), time.Second)
 	m.NothingNew("amd", "drop")
 	m.Requested("", "", "a sender's own words", time.Millisecond)
+	m.Asked(webclient.Exchange{Outcome: "ok", Took: time.Millisecond})
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
