@@ -37,7 +37,8 @@ func putPressure(s *fhir.Server, id string, visit int, day string, systolic int,
 }
 
 // The example of configs/fhir, run against a FHIR server: everything arrives once, a
-// correction arrives as one, and what was entered in error goes.
+// correction arrives as one, what was entered in error goes, and so does who leaves
+// the group.
 func TestFHIRExample(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -62,7 +63,7 @@ func TestFHIRExample(t *testing.T) {
 	x.must(os.Mkdir(x.path("secrets"), 0o700))
 	x.write("secrets/fhir_key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	x.edit("fhir-export.yaml", "https://ehr.example.org/fhir", address)
-	x.edit("fhir-export.yaml", "roster: group ", "web: {per_minute: 0, allow: [127.0.0.1]}\n  poll: 5ms\n  roster: none ")
+	x.edit("fhir-export.yaml", "roster: group ", "web: {per_minute: 0, allow: [127.0.0.1]}\n  poll: 5ms\n  roster: group ")
 	x.run(study.ExitOK, "check")
 	sync := func() study.Counts {
 		var results []syncResult
@@ -84,13 +85,36 @@ func TestFHIRExample(t *testing.T) {
 	}
 	putPressure(server, "p03", 0, "2026-01-05", 155, "amended")
 	putPressure(server, "p04", 1, "2026-04-04", 114, "entered-in-error")
-	if c := sync(); c.Accepted != 2 || c.Read != 2 {
-		t.Errorf("%+v; want a correction and what was entered in error", c)
+	server.Group("amd-study", members[1:]...)
+	if c := sync(); c.Accepted != 2 || c.Removed != 6 {
+		t.Errorf("%+v; want a correction and what was entered in error, and the six records of who left", c)
 	}
-	if gone := x.query(`SELECT count(*) FROM research.record_version WHERE op = 'd'`); fmt.Sprint(gone) != "[[1]]" {
-		t.Errorf("%v records went; want one", gone)
+	if gone := x.query(`SELECT count(*) FROM research.record_version WHERE op = 'd'`); fmt.Sprint(gone) != "[[7]]" {
+		t.Errorf("%v records went; want seven", gone)
 	}
 	if strings.Contains(x.said.String(), "MRN-") || strings.Contains(x.said.String(), "PRIVATE") {
 		t.Error("an identifier or the key was said")
+	}
+}
+
+// What discover writes of a server's questionnaires can be run as it stands.
+func TestDiscoveredQuestionnaires(t *testing.T) {
+	server := fhir.New()
+	server.Put(`{"resourceType":"Questionnaire","id":"vision","title":"Vision","status":"active","item":[
+		{"linkId":"letters","text":"ETDRS letters","type":"integer"},{"linkId":"glasses","text":"Glasses worn","type":"boolean"}]}`)
+	address := fhir.Start(t, server)
+	putPerson(server, "p1", 120)
+	dir := t.TempDir()
+	code := run(t.Context(), []string{"discover", "--type", "fhir", "--set", "url=" + address, "--set", "types=[QuestionnaireResponse]", "--set", "poll=5ms",
+		"--set", "web.allow=[127.0.0.1]", "--set", "web.per_minute=0", "--study", "vision", "--write", dir}, t.Output(), t.Output())
+	if code != study.ExitOK {
+		t.Fatalf("discover: exit %d", code)
+	}
+	x := newTrial(t, dir)
+	x.run(study.ExitOK, "check")
+	var results []syncResult
+	x.answer(study.ExitOK, &results, "sync")
+	if len(results) != 1 || results[0].Error != "" || results[0].Counts.Accepted != 2 {
+		t.Errorf("%+v; want two answered questionnaires", results)
 	}
 }
