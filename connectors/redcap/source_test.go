@@ -25,7 +25,7 @@ func project() *edc.Project {
 }
 
 // config reaches a server with pages of three records, without trying again.
-func config(t *testing.T, s *edc.Server) *redcap.Config {
+func configOf(t *testing.T, s *edc.Server) *redcap.Config {
 	c := redcap.Spec().Config().(*redcap.Config)
 	c.URL, c.Token, c.Timezone, c.Batch = edc.Start(t, s), connectors.NewSecret(token), "UTC", 3
 	c.Web.Allow, c.Web.PerMinute, c.Web.Attempts = []string{"127.0.0.1"}, 0, 1
@@ -38,7 +38,7 @@ func TestBehaviour(t *testing.T) {
 		s := edc.NewServer(p, token)
 		faults := []edc.Fault{edc.Failing, edc.Tabs, edc.NoDatabase, edc.Truncated, edc.Broken, edc.Unavailable}
 		return connectortest.Feed{
-			Config: config(t, s), Secrets: []string{token},
+			Config: configOf(t, s), Secrets: []string{token},
 			Put:    func(id, value string) { p.Put(id, "", edc.Row{Values: map[string]string{"value": value}}) },
 			Remove: p.Delete, Read: read,
 			Fail:   func(n int) { s.Fail(n, faults[n%len(faults)]) },
@@ -76,7 +76,7 @@ func newPuller(t *testing.T) *puller {
 	of := project()
 	of.Now = func() time.Time { return p.now }
 	p.server = edc.NewServer(of, token)
-	p.config = config(t, p.server)
+	p.config = configOf(t, p.server)
 	return p
 }
 

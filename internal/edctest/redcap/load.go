@@ -361,7 +361,7 @@ func (p *Project) recordsOf(doc *odm) (out []Loaded) {
 						to.Group = item.Value
 					case item.OID == p.Fields[0].Name, item.Value == "", item.Value == "0" && strings.Contains(item.OID, "___"):
 					default:
-						to.Values[item.OID] = item.Value
+						to.Values[item.OID] = p.exported(item.OID, item.Value)
 					}
 				}
 				for _, file := range g.Files {
@@ -382,4 +382,12 @@ func (p *Project) recordsOf(doc *odm) (out []Loaded) {
 		}
 	}
 	return out
+}
+
+// exported is a value as the API writes it: ODM has a T between day and time.
+func (p *Project) exported(name, value string) string {
+	if f := p.field(name); f != nil && strings.HasPrefix(f.Validation, "datetime") {
+		return strings.Replace(value, "T", " ", 1)
+	}
+	return value
 }
