@@ -236,7 +236,7 @@ func (d *decoder) itemChange(r *row) (removed bool) {
 	_, valued := d.value("Value")
 	null, _ := d.value("IsNull")
 	removed = of == deleted
-	d.item.says = !(own && of == addressed) && (valued || d.item.typed || removed || string(null) == yes)
+	d.item.says = (!own || of != addressed) && (valued || d.item.typed || removed || string(null) == yes)
 	d.item.partial = of != r.change
 	return removed
 }
