@@ -51,7 +51,7 @@ func (d *document) snapshotPolicy(doc *sourceDoc) study.Snapshot {
 		return s
 	}
 	if s.MaxRemoved = float64(*doc.MaxRemoved); s.Kind == study.Incremental && !d.failed("snapshot") {
-		d.warnf("max_removed", "config.no_effect", "add snapshot: complete if each delivery holds everything", "max_removed has no effect: absence from an incremental source removes nothing")
+		d.warnf("max_removed", "config.no_effect", "leave it out, or add snapshot: complete if each delivery holds everything", "max_removed has an effect only if the connector itself tells who is gone: absence from an object of an incremental source removes nothing")
 	}
 	return s
 }
