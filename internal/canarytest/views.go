@@ -3,17 +3,24 @@ package canarytest
 import (
 	"bytes"
 	"html"
+	"slices"
 )
 
 // unescape undoes what URLs (%41), JSON (\u0041, \/) and HTML (&#65; &amp;)
 // write for a letter, twice, since one is often inside another; in small letters.
 func unescape(out, text []byte) []byte {
 	for range 2 {
-		out = out[:0]
-		for i := 0; i < len(text); {
-			letter, n := unescapeOne(text[i:])
-			out = append(out, letter...)
-			i += n
+		out = slices.Grow(out[:0], len(text))
+		for len(text) > 0 {
+			plain := bytes.IndexAny(text, `%&\`)
+			if plain < 0 {
+				plain = len(text)
+			}
+			out, text = append(out, text[:plain]...), text[plain:]
+			if len(text) > 0 {
+				letter, n := unescapeOne(text)
+				out, text = append(out, letter...), text[n:]
+			}
 		}
 		text = bytes.Clone(out)
 	}
