@@ -14,7 +14,7 @@ import (
 )
 
 // sortBudget is how many bytes of records are held before they are spilled.
-const sortBudget = 48 << 20
+const sortBudget = 32 << 20
 
 // sorter orders records by participant, then row, within a byte budget: past
 // it, sorted runs go to unlinked temporary files and are merged. Only records
