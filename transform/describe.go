@@ -335,7 +335,7 @@ func ProposeRange(kind string, ends ...Setting) string {
 	var written []Setting
 	for _, end := range ends {
 		side := end.Key[:1]
-		if isDate := kind == "date"; first[side] != "" || isDate && !isDay(end.Value) || !isDate && !(isNumber(kind) && rangeEnd.MatchString(end.Value)) {
+		if first[side] != "" || !isEnd(kind, end.Value) {
 			continue
 		}
 		first[side] = end.Value
@@ -347,12 +347,14 @@ func ProposeRange(kind string, ends ...Setting) string {
 	return flow(written)
 }
 
-func isDay(text string) bool {
-	_, err := time.Parse(time.DateOnly, text)
-	return err == nil
+// isEnd reports whether values of the type can be compared with an end.
+func isEnd(kind, end string) bool {
+	if kind == "date" {
+		_, err := time.Parse(time.DateOnly, end)
+		return err == nil
+	}
+	return (kind == "integer" || strings.HasPrefix(kind, "decimal")) && rangeEnd.MatchString(end)
 }
-
-func isNumber(kind string) bool { return kind == "integer" || strings.HasPrefix(kind, "decimal") }
 
 func ascending(low, high, kind string) bool {
 	if kind == "date" {

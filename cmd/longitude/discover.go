@@ -61,7 +61,7 @@ documents there are.
 	f.StringArrayVar(&d.set, "set", nil, "KEY=VALUE of the connector, for --type; a secret is a reference such as ${env:NAME}")
 	f.StringVar(&d.format, "format", "", "format that describes it (default: that of the source, or the one named like the type)")
 	f.StringVar(&d.study, "study", "", "name of the study (default: that of the source)")
-	f.StringVar(&d.write, "write", "", "folder to write study.yaml and source.yaml to; files that are there stay")
+	f.StringVar(&d.write, "write", "", "folder to write study.yaml and source.yaml to, made if need be; files that are there stay")
 	f.BoolVar(&d.compare, "compare", false, "show what the source says otherwise than its documents")
 	return cmd
 }
@@ -113,17 +113,51 @@ func (a *app) discoverNew(ctx context.Context, d discovering) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	name := transform.QuoteYAML(d.study)
 	stub := "study: " + name + "\ntitle: t\nprotocol: {id: p, version: \"1\"}\ntimezone: UTC\nenrolment: first_seen\nconsent: external\nforms: {f: {log: true, fields: [{name: x, type: integer, class: clinical}]}}\n---\n" +
-		"source: discovered\nstudy: " + name + "\n" + block + "map: {participant: {column: x, namespace: n}, forms: {f: {fields: {x: {column: x}}}}}\n"
+		"source: discovered\nstudy: " + name + "\n" + rooted(block, d.write) + "map: {participant: {column: x, namespace: n}, forms: {f: {fields: {x: {column: x}}}}}\n"
 	if err := os.WriteFile(filepath.Join(dir, "stub.yaml"), []byte(stub), 0o600); err != nil {
 		return err
 	}
 	h := &house{a: a, now: time.Now}
 	var findings []config.Finding
 	if h.cfg, findings = config.Load(dir, a.configOptions()); config.Failed(findings) {
-		return a.refuse(findings)
+		return a.refuseKeys(findings)
 	}
 	proposed, err := h.describe(ctx, h.cfg.Sources[0], d, block)
+	if e := (*study.Error)(nil); errors.As(err, &e) && strings.HasPrefix(e.Place, dir) { // a place nobody could look at
+		placeless := *e
+		placeless.Place = ""
+		err = &placeless
+	}
 	return a.propose(proposed, d, err)
+}
+
+// refuseKeys says what is wrong with what the command line says. The document that
+// it was checked in is none that anybody could look at.
+func (a *app) refuseKeys(findings []config.Finding) error {
+	for _, f := range findings {
+		if f.Severity != config.Error {
+			continue
+		}
+		fmt.Fprintf(a.err, "error: %s [%s]\n", f.Message, f.Code)
+		if f.Hint != "" {
+			fmt.Fprintf(a.err, "  → %s\n", f.Hint)
+		}
+	}
+	return exitWith(study.ExitUsage)
+}
+
+var secretFile = regexp.MustCompile(`\$\{file:([^/}][^}]*)\}`)
+
+// rooted has the files of secrets that are named without a root start where the
+// documents will be.
+func rooted(block, write string) string {
+	here, err := filepath.Abs(write)
+	if err != nil {
+		return block
+	}
+	return secretFile.ReplaceAllStringFunc(block, func(ref string) string {
+		return "${file:" + filepath.Join(here, secretFile.FindStringSubmatch(ref)[1]) + "}"
+	})
 }
 
 // describe asks a source for its shape and has it described.
@@ -177,6 +211,10 @@ func (a *app) propose(p *transform.Description, d discovering, err error) error 
 		_, err := fmt.Fprintf(a.out, "%s---\n%s", p.Study, p.Source)
 		return err
 	}
+	if err := os.MkdirAll(d.write, 0o755); err != nil { //nolint:gosec // documents that people read
+		return &study.Error{Code: "discover.folder", Op: "the folder to write to could not be made", Exit: study.ExitUsage,
+			Hint: "name one with --write that you may write to"}
+	}
 	for _, document := range []struct {
 		name string
 		text []byte
@@ -190,7 +228,7 @@ func (a *app) propose(p *transform.Description, d discovering, err error) error 
 }
 
 func writeNew(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a document that people read
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return &study.Error{Code: "discover.exists", Op: "a document is there already; it was left as it is", Exit: study.ExitUsage,
 			Hint: "name another folder, or move it away; `longitude discover SOURCE --compare` shows what is different"}
@@ -233,7 +271,7 @@ func (a *app) compareProposal(h *house, src *config.SourceConfig, p *transform.D
 
 // connectorBlock is the `connector` of a source document as it is written.
 func connectorBlock(file, source string) (string, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // a file of the configuration
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}

@@ -1,7 +1,7 @@
 package redcap
 
 import (
-	"crypto/md5" //nolint:gosec // as REDCap replaces identifiers
+	"crypto/md5"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -167,7 +167,7 @@ func (e *exporting) identity(r *record) string {
 	if !e.access.Deidentified {
 		return r.id
 	}
-	sum := md5.Sum([]byte("salt of the project" + r.id)) //nolint:gosec // as REDCap does
+	sum := md5.Sum([]byte("salt of the project" + r.id))
 	return hex.EncodeToString(sum[:])
 }
 

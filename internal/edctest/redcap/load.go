@@ -15,7 +15,7 @@ import (
 // Folder loads a project of files: project.xml, and where they are there
 // dictionary.csv, event.csv, arm.csv and data.csv, which then count instead.
 func Folder(dir string) (*Project, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "project.xml")) //nolint:gosec // a test says which
+	text, err := os.ReadFile(filepath.Join(dir, "project.xml"))
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func Folder(dir string) (*Project, error) {
 		for _, r := range records {
 			p.Put(r.ID, r.Group, r.Row)
 		}
-		return p, nil //nolint:nilerr // the data are in the XML
+		return p, nil // the data are in the XML
 	}
 	if len(rows) > 0 {
 		p.load(rows[0], rows[1:])
@@ -57,7 +57,7 @@ func Folder(dir string) (*Project, error) {
 }
 
 func readCSV(file string) ([][]string, error) {
-	f, err := os.Open(file) //nolint:gosec // a test says which
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}

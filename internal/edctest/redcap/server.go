@@ -148,7 +148,8 @@ const memory = `{"error":"REDCap ran out of server memory. The request cannot be
 
 // fault answers what goes wrong before anything is looked at.
 func (s *Server) fault(w http.ResponseWriter, f Fault) bool {
-	said, kind, status := "", "text/html; charset=UTF-8", http.StatusOK
+	var said string
+	kind, status := "text/html; charset=UTF-8", http.StatusOK
 	switch f {
 	case Failing:
 		said, status = "Internal Server Error", http.StatusInternalServerError

@@ -45,7 +45,7 @@ func ask(t *testing.T, address string, pairs ...string) (status int, body string
 	for i := 0; i < len(pairs); i += 2 {
 		form.Set(pairs[i], pairs[i+1])
 	}
-	r, err := http.PostForm(address, form) //nolint:noctx,gosec // our own server
+	r, err := http.PostForm(address, form) //nolint:noctx // our own server
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestFaults(t *testing.T) {
 		t.Error(body)
 	}
 	s.PerMinute = 1
-	if _, err := http.PostForm(address, url.Values{}); err == nil { //nolint:noctx,gosec,bodyclose // our own server, which hangs up
+	if _, err := http.PostForm(address, url.Values{}); err == nil { //nolint:noctx // our own server, which hangs up
 		t.Error("whoever asks too often is answered")
 	}
 }

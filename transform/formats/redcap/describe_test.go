@@ -68,7 +68,7 @@ func TestDescribe(t *testing.T) {
 	golden := filepath.Join("testdata", "described.yaml")
 	got := string(d.Study) + "---\n" + string(d.Source)
 	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil { //nolint:gosec // part of the project
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
