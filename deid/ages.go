@@ -9,46 +9,23 @@ import (
 	"longitude/study"
 )
 
-// oldest is the age from which Safe Harbor puts all ages into one class, with
-// every element of dates, the year included, that is indicative of it
-// (45 CFR 164.514(b)(2)(i)(C)).
-const oldest = 90
-
-// perYear is how many of a unit of time are a year; ages and durations in other
-// units are no ages.
-var perYear = map[string]int64{"years": 1, "year": 1, "a": 1, "months": 12, "month": 12, "mo": 12, "weeks": 52, "week": 52, "wk": 52,
-	"days": 365, "day": 365, "d": 365}
-
 func wordsOf(name string) []string { return strings.Split(strings.ToLower(name), "_") }
 
+// oldest is the age from which ages are hidden.
+const oldest = study.OldestAge
+
 // isAge reports whether a column's name says that it is an age.
-func isAge(c study.Column) bool {
-	words := wordsOf(c.Name)
-	return slices.Contains(words, "age") || slices.Contains(words, "aged")
-}
+func isAge(c study.Column) bool { return study.TellsAge(c.Name) }
 
 // isSince reports whether a column's name says that it is a time since something.
-func isSince(c study.Column) bool {
-	words := wordsOf(c.Name)
-	return slices.Contains(words, "since") || slices.Contains(words, "duration")
-}
+func isSince(c study.Column) bool { return study.TellsSince(c.Name) }
 
-// ageLimit is 90 years in the unit of an age or duration, 0 for other columns.
-// Where no unit is declared, the name may tell it; an age is else in years.
+// ageLimit is the oldest age in the unit of an age or duration, 0 for other columns.
 func ageLimit(c study.Column) int64 {
-	unit := strings.ToLower(c.Unit)
-	if unit == "" && (isAge(c) || isSince(c)) {
-		unit = "years"
-		for _, word := range wordsOf(c.Name) {
-			if perYear[word] > 1 && len(word) > 2 {
-				unit = word
-			}
-		}
-	}
 	if c.Class == study.StudyDate {
 		return 0
 	}
-	return oldest * perYear[unit]
+	return study.AgeLimit(c.Name, c.Unit)
 }
 
 // isBirth reports whether a column tells of birth: by its name, or because the
@@ -59,10 +36,7 @@ func (r *Recipient) isBirth(c study.Column) bool {
 			return true
 		}
 	}
-	words := wordsOf(c.Name)
-	return slices.ContainsFunc(words, func(w string) bool {
-		return slices.Contains([]string{"birth", "dob", "yob", "birthdate", "birthday"}, w)
-	})
+	return study.TellsBirth(c.Name)
 }
 
 // strict reports whether the profile promises de-identification, so that ages and

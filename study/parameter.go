@@ -29,7 +29,9 @@ func (s *Study) Parameters() []Parameter {
 }
 
 // Analysable reports whether field f of form i can be a parameter: a number, an acuity,
-// a code or a yes or no that is collected at visits and leaves as it is, here.
+// a code or a yes or no that is collected at visits and leaves as it is, here. An age, a
+// duration or a year of birth does not: those of the very old are hidden. Where the eye
+// of a form does not leave, values of the two cannot be told apart, and none is followed.
 func (s *Study) Analysable(i, f int) bool {
 	form, field := &s.Forms[i], &s.Forms[i].Fields[f]
 	switch field.Type {
@@ -37,8 +39,19 @@ func (s *Study) Analysable(i, f int) bool {
 	default:
 		return false
 	}
-	return !form.Log && field.Class == Clinical && (field.Release.Action == ByClass || field.Release.Action == Keep) &&
+	if eye := form.Eye(); eye >= 0 && eye != f && !s.Analysable(i, eye) {
+		return false
+	}
+	return !form.Log && field.Class == Clinical && !s.agesHidden(form, field) && (field.Release.Action == ByClass || field.Release.Action == Keep) &&
 		!slices.Contains(s.Deid.Risk.Quasi, form.Name+"."+field.Name)
+}
+
+// agesHidden reports whether the number of a field may be hidden because of an age.
+func (s *Study) agesHidden(form *Form, field *Field) bool {
+	birth := slices.ContainsFunc(s.Facts, func(fact FactSource) bool {
+		return fact.Kind == BirthYearFact && fact.Name == form.Name+"."+field.Name
+	})
+	return birth || field.Numeric() && (TellsBirth(field.Name) || AgeLimit(field.Name, field.Unit) > 0)
 }
 
 // Numeric reports whether values of the field are numbers, or give one.

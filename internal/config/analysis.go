@@ -38,7 +38,7 @@ func (d *document) parameter(path string, doc parameterDoc, s *study.Study) (stu
 	form, field, _ := strings.Cut(doc.Field, ".")
 	i := s.FormIndex(form)
 	if !s.Analysable(i, s.Forms[i].FieldIndex(field)) {
-		d.errorf(path, "config.analysis", "name a number, an acuity, a choice or a boolean of class clinical, released as it is, of a form that belongs to visits",
+		d.errorf(path, "config.analysis", "name a number, an acuity, a choice or a boolean of class clinical, released as it is as the eye of its form is, of a form that belongs to visits; no age, duration or year of birth",
 			"%s cannot be followed from visit to visit", doc.Field)
 		return study.Parameter{}, false
 	}
