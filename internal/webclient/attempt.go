@@ -24,8 +24,10 @@ func (c *Client) attempt(ctx context.Context, r Request) (*Answer, *body, error)
 	if err != nil {
 		return nil, nil, errAddress // the parser quotes the address
 	}
+	home := true
 	for hop, at := 0, to; hop <= maxRedirects; hop++ {
-		response, stop, err := c.exchange(ctx, r, at, sameHost(at, to))
+		home = home && SameHost(at, to) // a stranger does not say what is asked for as us
+		response, stop, err := c.exchange(ctx, r, at, home)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -48,6 +50,9 @@ func (c *Client) receive(r Request, at *url.URL, response *http.Response, stop c
 	if err == nil && r.wants(answer.Status) && !r.HTML && isHTML(response.Header, content) {
 		_ = content.Close()
 		err = errHTML
+	}
+	if err != nil && !r.wants(answer.Status) {
+		err = refusal(r, answer, c.rt.Now()) // however its reason is packed
 	}
 	if err != nil {
 		return nil, nil, err
@@ -126,7 +131,7 @@ func (r Request) build(ctx context.Context, at *url.URL, home bool) (*http.Reque
 	}
 	request.Header.Set("User-Agent", "longitude")
 	request.Header.Set("Accept-Encoding", "gzip")
-	if len(r.Body) > 0 {
+	if len(r.Body) > 0 && home {
 		request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(r.Body)), int64(len(r.Body))
 		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
 	}
@@ -148,7 +153,7 @@ func (r Request) follow(from *url.URL, location string) (*url.URL, error) {
 		return nil, errRedirected
 	case from.Scheme == "https" && to.Scheme != "https":
 		return nil, errRedirected
-	case !sameHost(from, to) && !r.Elsewhere:
+	case !SameHost(from, to) && !r.Elsewhere:
 		return nil, errRedirected
 	}
 	return to, nil
@@ -158,7 +163,9 @@ func redirects(status int) bool {
 	return slices.Contains([]int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect}, status)
 }
 
-func sameHost(a, b *url.URL) bool {
+// SameHost reports whether two addresses are of one server, which may be told the same
+// credentials.
+func SameHost(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
 }
 

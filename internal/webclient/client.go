@@ -155,7 +155,7 @@ func (c *Client) Read(ctx context.Context, r Request) (*Answer, error) {
 		}
 		a.Body, err = io.ReadAll(body)
 		_ = body.Close()
-		if err != nil {
+		if err != nil && (r.wants(a.Status) || ctx.Err() != nil) { // a refusal is one whatever became of its reason
 			return err
 		}
 		answer = a

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -41,14 +42,25 @@ func TestRedirects(t *testing.T) {
 	note := func(r *http.Request) {
 		seen = append(seen, fmt.Sprint(r.URL.Path, " ", r.Header.Get("Authorization") != "" || r.Header.Get("X-Api-Key") != "" || r.Header.Get("X-Own") != ""))
 	}
-	other := serve(t, func(_ http.ResponseWriter, r *http.Request) { note(r) })
-	home := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	home := ""
+	other := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		note(r)
+		if body, _ := io.ReadAll(r.Body); len(body) > 0 {
+			t.Errorf("another host was told %q", body)
+		}
+		if r.URL.Path == "/back" {
+			http.Redirect(w, r, home+"/there", http.StatusFound)
+		}
+	})
+	home = serve(t, func(w http.ResponseWriter, r *http.Request) {
 		note(r)
 		switch r.URL.Path {
 		case "/near":
 			http.Redirect(w, r, "/there?token="+secret, http.StatusFound)
 		case "/far":
 			http.Redirect(w, r, other+"/stored", http.StatusTemporaryRedirect)
+		case "/forth":
+			http.Redirect(w, r, other+"/back", http.StatusFound)
 		case "/around":
 			http.Redirect(w, r, "/around", http.StatusFound)
 		case "/inside":
@@ -70,6 +82,7 @@ func TestRedirects(t *testing.T) {
 		{"/near", "POST", false, "web.redirected", []string{"/near true"}},
 		{"/far", "", false, "web.redirected", []string{"/far true"}},
 		{"/far", "", true, "", []string{"/far true", "/stored false"}},
+		{"/forth", "", true, "", []string{"/forth true", "/back false", "/there false"}},
 		{"/far", "POST", true, "web.redirected", []string{"/far true"}},
 		{"/around", "", false, "web.redirects", slices.Repeat([]string{"/around true"}, maxRedirects+1)},
 		{"/inside", "", true, "web.address_refused", []string{"/inside true"}},
@@ -77,7 +90,7 @@ func TestRedirects(t *testing.T) {
 		{"/nowhere", "", true, "web.redirected", []string{"/nowhere true"}},
 	} {
 		seen = nil
-		_, err := client(t, quick()).Read(t.Context(), Request{Method: c.method, URL: home + c.path, As: bearer(), Header: http.Header{"X-Own": {"mine"}}, Elsewhere: c.elsewhere})
+		_, err := client(t, quick()).Read(t.Context(), Request{Method: c.method, URL: home + c.path, As: bearer(), Body: []byte("own"), Header: http.Header{"X-Own": {"mine"}}, Elsewhere: c.elsewhere})
 		if codeOf(err) != c.code || !slices.Equal(seen, c.seen) {
 			t.Errorf("%s %s: %v; %v", c.method, c.path, err, seen)
 		}

@@ -142,8 +142,14 @@ func (h *host) left(now time.Time) time.Duration {
 
 // admit waits until the host may be asked. done is to be told how it answered.
 func (h *host) admit(ctx context.Context, rt Runtime) (done func(error), err error) {
+	turn := h.budget.ReserveN(rt.Now(), 1)
+	defer func() {
+		if err != nil { // nothing was sent: others need not wait for it
+			turn.CancelAt(rt.Now())
+		}
+	}()
 	for _, wait := range []func() time.Duration{
-		func() time.Duration { return h.budget.ReserveN(rt.Now(), 1).DelayFrom(rt.Now()) },
+		func() time.Duration { return turn.DelayFrom(rt.Now()) },
 		func() time.Duration { return h.left(rt.Now()) },
 	} {
 		d := wait()

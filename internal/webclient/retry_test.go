@@ -235,3 +235,41 @@ func TestHealthy(t *testing.T) {
 		}
 	}
 }
+
+// A refusal is one however its reason came: it is not asked again, which would lock
+// the account.
+func TestRefusalsWithoutAReason(t *testing.T) {
+	for packing, broken := range map[string]bool{"br": false, "gzip": false, "": true} {
+		asked := 0
+		address := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			if packing != "" {
+				w.Header().Set("Content-Encoding", packing)
+			}
+			if broken {
+				w.Header().Set("Content-Length", "100")
+			}
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte("no"))
+		})
+		if _, err := client(t, quick()).Read(t.Context(), Request{URL: address}); codeOf(err) != "web.unauthorized" || asked != 1 {
+			t.Errorf("%q: %v after %d", packing, err, asked)
+		}
+	}
+}
+
+// Whoever gives up waiting for the budget of a host leaves the turn to others.
+func TestTurnIsGivenBack(t *testing.T) {
+	now := time.Now()
+	rt := Runtime{Now: func() time.Time { return now }, Sleep: func(context.Context, time.Duration) error { return context.Canceled }}
+	h := newHost()
+	h.limit(1)
+	for i := range 5 {
+		if _, err := h.admit(t.Context(), rt); (err == nil) != (i == 0) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if d := h.budget.ReserveN(now, 1).DelayFrom(now); d > time.Minute {
+		t.Errorf("the next turn is in %s", d)
+	}
+}
