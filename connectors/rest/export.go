@@ -131,8 +131,9 @@ func (s *source) files(e Export, a *webclient.Answer) (all []string) {
 	}
 	for _, text := range each(a.Body, names(e.Files)) {
 		if u, err := a.URL.Parse(text); err == nil {
-			all = append(all, u.String())
+			text = u.String()
 		}
+		all = append(all, text) // of one that is no address the client says so: a file is not left out
 	}
 	return all
 }

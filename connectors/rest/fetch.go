@@ -43,7 +43,9 @@ func (s *source) ask(ctx context.Context, c chain, q question) (*webclient.Answe
 		}
 		r.URL = s.address(c.stream.Path, c.stream.Query, query, values)
 	}
-	if c.stream.Body != "" {
+	if !s.atHome(r.URL) {
+		r.Method = "" // a file elsewhere is fetched; nobody else is told what is asked
+	} else if c.stream.Body != "" {
 		r.Body = []byte(fill(c.stream.Body, values, inJSON))
 	}
 	return s.send(ctx, r)
@@ -132,7 +134,7 @@ func (s *source) atHome(address string) bool {
 		return false
 	}
 	u, err := url.Parse(address)
-	return err == nil && u.Scheme == base.Scheme && strings.EqualFold(u.Host, base.Host)
+	return err == nil && webclient.SameHost(u, base)
 }
 
 // fill puts values where a template has their names in braces.

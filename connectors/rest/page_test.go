@@ -121,6 +121,15 @@ func FuzzNextLink(f *testing.F) {
 	})
 }
 
+// A total beside no records, of pages without a size, is no length of the list.
+func TestTotalWithoutRecords(t *testing.T) {
+	how := Pages{By: "offset", Parameter: "offset", Total: "/total"}
+	f := &fetched{}
+	if !last(how, f, place{}, document(`{"total":5,"data":[]}`)) || f.total != 0 {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	when := time.Date(2026, 3, 1, 10, 30, 15, 250e6, time.UTC)
 	for _, c := range []struct {

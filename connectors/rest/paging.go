@@ -112,7 +112,7 @@ func unless(last bool, n place) *place {
 // sends as many records a page as it was asked for.
 func last(how Pages, f *fetched, n place, p page) bool {
 	total := number(p.value(how.Total))
-	if total > 0 && f.count == how.Size {
+	if f.count > 0 && total > 0 && f.count == how.Size {
 		f.total = (total + how.Size - 1) / how.Size
 	}
 	if total > 0 {
