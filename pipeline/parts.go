@@ -45,6 +45,16 @@ func (b *built) sizes() []study.TableSize {
 // of rows tells when someone was enrolled.
 const bucketParticipants = 2048
 
+// partSize is how many participants a part of a study holds on average: fewer where
+// the tables for analysis say every number once more, a row for each, because a part
+// of every table is in memory at once.
+func partSize(s *study.Study) int {
+	if len(s.Parameters()) > 0 {
+		return bucketParticipants / 4
+	}
+	return bucketParticipants
+}
+
 // person is a participant on the way to a release: the released id sorts.
 type person struct {
 	id       int64
@@ -69,7 +79,7 @@ func (r *Releaser) parts(ctx context.Context, plan study.ReleasePlan, book Book,
 	}
 	w := &partWriter{r: r, dir: dir, book: book, asOf: plan.AsOf, built: b}
 	defer func() { _ = w.writing.wait() }() // after a failure: the folder goes away
-	buckets := split(people)
+	buckets := split(people, partSize(r.Study))
 	for i, bucket := range buckets {
 		if err := w.bucket(ctx, snapshot, bucket, i); err != nil {
 			return nil, err
@@ -145,9 +155,9 @@ func (r *Releaser) begin(book Book, participants int) (*built, error) {
 
 // split cuts people, sorted by released id, into a power of two of ranges of
 // the branches that their rows hang in (study.Content): a part has branches of its own.
-func split(people []person) [][]person {
+func split(people []person, size int) [][]person {
 	bits := 0
-	for bits < 10 && len(people) > bucketParticipants<<bits {
+	for bits < 10 && len(people) > size<<bits {
 		bits++
 	}
 	buckets := make([][]person, 1<<bits)

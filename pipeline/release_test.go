@@ -22,7 +22,7 @@ func TestSplit(t *testing.T) {
 			people[i] = person{int64(i), string(id)}
 		}
 		slices.SortFunc(people, func(a, b person) int { return strings.Compare(a.released, b.released) })
-		buckets := split(people)
+		buckets := split(people, bucketParticipants)
 		if !slices.Equal(slices.Concat(buckets...), people) {
 			t.Fatalf("%d participants: the parts are not the order of ids", n)
 		}
