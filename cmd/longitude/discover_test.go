@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -120,4 +121,41 @@ func TestDiscoverCompares(t *testing.T) {
 	x.refused(study.ExitUsage, "usage.discover", nil, "discover")
 	x.refused(study.ExitUsage, "usage.set", nil, "discover", "--type", "redcap", "--set", "url")
 	x.refused(study.ExitUsage, "discover.format", []string{"redcap"}, "discover", "made-up-redcap", "--format", "csv")
+}
+
+// A source that only the command line names has no document: what is wrong is said
+// of its keys, a secret's file starts where the documents will be, and a folder to
+// write to is made.
+func TestDiscoverFromTheCommandLine(t *testing.T) {
+	p := &edc.Project{ID: 14, Title: "Made up", Forms: []edc.Form{{Name: "vitals"}},
+		Fields: []edc.Field{{Name: "record_id", Form: "vitals", Type: "text"}, {Name: "sbp", Form: "vitals", Type: "text", Validation: "integer"}}}
+	address, dir := edc.Start(t, edc.NewServer(p, redcapToken)), t.TempDir()
+	discover := func(args ...string) (int, string) {
+		var said bytes.Buffer
+		code := run(t.Context(), append([]string{"discover", "--type", "redcap", "--set", "url=" + address, "--set", "web.allow=[127.0.0.1]", "--set", "timezone=UTC"}, args...), &said, &said)
+		return code, said.String()
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"a key mistyped":    {[]string{"--set", "token=${env:NONE}", "--set", "batsh=3"}, `unknown key "batsh"`},
+		"no credential":     {nil, "token: no credential"},
+		"no such variable":  {[]string{"--set", "token=${env:LONGITUDE_TEST_NONE}"}, "config.secret_missing"},
+		"the secret itself": {[]string{"--set", "token=" + redcapToken}, "config.literal_secret"},
+	} {
+		if code, said := discover(c.args...); code != study.ExitUsage || !strings.Contains(said, c.want) || strings.Contains(said, "stub") ||
+			strings.Contains(said, "config.one_record") || strings.Contains(said, redcapToken) {
+			t.Errorf("%s: exit %d\n%s", name, code, said)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte(redcapToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := discover("--set", "token=${file:../token}", "--study", "made-up", "--write", filepath.Join(dir, "config")); code != study.ExitOK {
+		t.Errorf("exit %d\n%s", code, said)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "config", "source.yaml")); err != nil || !strings.Contains(string(text), "${file:../token}") {
+		t.Errorf("%v\n%s", err, text)
+	}
 }
