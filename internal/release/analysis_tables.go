@@ -147,13 +147,8 @@ func (a *analysis) lists() []codelist {
 }
 
 func eyeName(code string) string {
-	switch code[:1] {
-	case "R", "r":
-		return "Right"
-	case "L", "l":
-		return "Left"
-	}
-	if code == "OD" || code == "od" {
+	switch strings.ToUpper(code) {
+	case "R", "RIGHT", "OD":
 		return "Right"
 	}
 	return "Left"

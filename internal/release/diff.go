@@ -259,7 +259,11 @@ type cursor struct {
 
 func newCursor(ctx context.Context, s *side, files []File, m *merge) *cursor {
 	c := &cursor{names: m}
-	c.pull, c.stop = iter.Pull2(s.rows(ctx, files))
+	rows := s.rows(ctx, files)
+	if m.key[0] != participantColumn().Name { // small, and in the order in which they are read
+		rows = sorted(rows, m.key)
+	}
+	c.pull, c.stop = iter.Pull2(rows)
 	c.next()
 	return c
 }
@@ -280,6 +284,33 @@ func (s *side) rows(ctx context.Context, files []File) iter.Seq2[*study.Batch, e
 				}
 			}
 			_ = file.Close()
+		}
+	}
+}
+
+// sorted are the rows in the order of their key, one by one.
+func sorted(rows iter.Seq2[*study.Batch, error], key []string) iter.Seq2[*study.Batch, error] {
+	return func(yield func(*study.Batch, error) bool) {
+		var all []*cursor
+		for b, err := range rows {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			b.Participants, b.Anchors = make([]int64, b.Rows), make([]study.Date, b.Rows) // nobody's
+			for i := range b.Rows {
+				all = append(all, &cursor{batch: b, row: i, key: places(b.Table, key)})
+			}
+			if slices.Contains(places(b.Table, key), -1) {
+				yield(b, nil) // the reader says so
+				return
+			}
+		}
+		slices.SortFunc(all, (*cursor).compare)
+		for _, c := range all {
+			if !yield(rowsOf(c.batch, c.row, c.row+1), nil) {
+				return
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -156,4 +157,26 @@ func cursorOf(m *merge, rows map[[2]int]values, n int) *cursor {
 	}}
 	c.next()
 	return c
+}
+
+// Rows about nobody are in the order in which they are read, not that of their key.
+func TestRowsInAnyOrder(t *testing.T) {
+	table := &study.Table{Columns: []study.Column{{Name: "codelist", Kind: study.TextKind}, {Name: "position", Kind: study.Int64Kind}}}
+	rows := func(names ...string) *cursor {
+		b := newBatch(table)
+		for _, name := range names {
+			b.Rows++
+			b.Vectors[0].AppendText(name)
+			b.Vectors[1].AppendInt(1)
+		}
+		m := &merge{key: []string{"codelist", "position"}, common: []string{"codelist", "position"}}
+		c := &cursor{names: m}
+		c.pull, c.stop = iter.Pull2(sorted(func(yield func(*study.Batch, error) bool) { yield(b, nil) }, m.key))
+		c.next()
+		return c
+	}
+	m := &merge{common: []string{"codelist", "position"}, columns: make([]int64, 2)}
+	if err := m.walk(rows("visits", "eyes"), rows("visits", "methods", "eyes")); err != nil || m.added != 1 || m.removed != 0 || m.changed != 0 {
+		t.Errorf("%+v, %v", m, err)
+	}
 }
