@@ -353,7 +353,7 @@ func (c *cursor) compare(o *cursor) int {
 	}
 	for i := range c.key {
 		a, b := c.column(c.key[i]), o.column(o.key[i])
-		order := 0
+		var order int
 		if len(a.Texts) > 0 {
 			order = cmp.Compare(a.Texts[c.row], b.Texts[o.row])
 		} else {
