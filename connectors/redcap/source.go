@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +54,12 @@ func (s *source) Close() error {
 // batch; what has changed meanwhile of what lies before that comes behind it.
 func (s *source) Pull(ctx context.Context, after connectors.Cursor) iter.Seq2[connectors.Delivery, error] {
 	return func(yield func(connectors.Delivery, error) bool) {
-		st := stateOf(after.State)
+		about, _, err := s.look(ctx)
+		if err != nil {
+			yield(connectors.Delivery{}, err)
+			return
+		}
+		st := stateOf(after.State, s.rt.Digest(s.config.address()+" "+strconv.Itoa(about.ID)))
 		if st.Pull != nil && !s.pull(ctx, st, yield) {
 			return
 		}
@@ -120,7 +126,7 @@ const serverTime = "2006-01-02 15:04:05"
 // changed are the records still to be pulled, in the order of their digests, so that
 // a digest says where a pull has come to.
 func (s *source) changed(ctx context.Context, st *state) (identifier string, ids []string, err error) {
-	if identifier, err = s.whose(ctx); err != nil {
+	if identifier, _, err = s.identifier(ctx); err != nil {
 		return "", nil, err
 	}
 	since := ""

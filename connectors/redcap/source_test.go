@@ -144,6 +144,19 @@ func TestIncremental(t *testing.T) {
 	}
 }
 
+// Where a source is of another project from now on, nothing of that is taken for
+// pulled, however old it is.
+func TestAnotherProject(t *testing.T) {
+	p := newPuller(t)
+	p.server.Project.Put("1", "", edc.Row{Values: map[string]string{"value": "x"}})
+	p.now = p.now.Add(3 * time.Hour)
+	p.want("at first", "1")
+	p.now = p.now.Add(3 * time.Hour)
+	p.want("the same")
+	p.server.Project.ID = 8
+	p.want("another one", "1")
+}
+
 func zone(t *testing.T, name string) *time.Location {
 	t.Helper()
 	z, err := time.LoadLocation(name)

@@ -13,6 +13,7 @@ const stateVersion = 1
 // state is what a pull leaves for the next. It names nobody.
 type state struct {
 	Version int       `json:"redcap"`
+	Project string    `json:"project"`        // keyed digest: another project, or another server, begins anew
 	Since   time.Time `json:"since,omitzero"` // when the last whole pull began: changes from then on are still to come
 	Whole   time.Time `json:"whole,omitzero"` // when everything was last pulled
 	Pull    *progress `json:"pull,omitempty"` // one that has begun and not ended
@@ -25,13 +26,13 @@ type progress struct {
 	Done  string    `json:"done,omitempty"` // digest of the last record that is durable
 }
 
-// stateOf reads a state; what is none is that of the first pull.
-func stateOf(text []byte) *state {
+// stateOf reads a state; what is none of the project's is that of its first pull.
+func stateOf(text []byte, project string) *state {
 	var s state
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if len(text) > 1<<16 || d.Decode(&s) != nil || s.Version != stateVersion || s.Pull != nil && !s.Pull.Whole && s.Since.IsZero() {
-		return &state{Version: stateVersion}
+	if len(text) > 1<<16 || d.Decode(&s) != nil || s.Version != stateVersion || s.Project != project || s.Pull != nil && !s.Pull.Whole && s.Since.IsZero() {
+		return &state{Version: stateVersion, Project: project}
 	}
 	return &s
 }
