@@ -30,7 +30,7 @@ func (s *source) pages(ctx context.Context, st *state, yield func(connectors.Del
 			return
 		}
 		from := st.Next
-		next, more, wrong := s.next(header, max(last, from-1))
+		next, more, wrong := s.next(header, max(last, from))
 		st.Next = max(next, last+1, from)
 		if last > 0 {
 			d := s.delivery("clinical audit records", body)
