@@ -10,7 +10,7 @@ CANARIES ?= 100000
 COMPOSE  := .longitude/compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test crash canary fuzz bench lint up generate generate-check tidy clean
+.PHONY: help demo build test crash canary fuzz bench load lint up generate generate-check tidy clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 bench: ## the measurements, against the machine's limits and the peers
 	@./deploy/setup.sh postgres
 	@$(GO) run ./bench
+
+load: ## signed requests at a real service: steady, burst, overload, slow senders, kill -9; nothing acknowledged is lost
+	@./deploy/setup.sh postgres
+	@$(GO) run ./bench/load
 
 lint: ## what gofmt, go vet, golangci-lint and phivet (no record in a log or an error) find
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

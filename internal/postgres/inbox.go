@@ -170,16 +170,25 @@ func (s *Store) Held(ctx context.Context, source string, upTo int64) (held bool,
 }
 
 // Waiting counts the requests of a source that have not landed, up to a number, and
-// names the last of them; 0 when there are none.
+// names the last of them; 0 when there are none. It reads what is small: not the inbox,
+// where a page holds one request.
 func (s *Store) Waiting(ctx context.Context, source string, most int) (n int, last int64, err error) {
 	err = s.app.QueryRow(ctx, `
-		SELECT count(*), coalesce(max(received_id), 0) FROM (SELECT received_id FROM jobs.inbox WHERE source = $1 ORDER BY received_id LIMIT $2) w`, source, most).Scan(&n, &last)
+		SELECT count(*), coalesce(max(received_id), 0) FROM (
+		  SELECT received_id FROM audit.received WHERE source = $1 AND received_id >= (
+		    SELECT received_id FROM jobs.inbox WHERE source = $1 ORDER BY received_id LIMIT 1)
+		  ORDER BY received_id LIMIT $2) w`, source, most).Scan(&n, &last)
 	return n, last, fault("read the inbox", err)
 }
 
 // Inboxes answers what waits, by source.
 func (s *Store) Inboxes(ctx context.Context) ([]status.Inbox, error) {
 	return collect(ctx, s, "read the inbox", pgx.RowToStructByPos[status.Inbox], `
-		SELECT source, n, greatest(extract(epoch FROM clock_timestamp() - received_at), 0)::float8
-		FROM (SELECT source, count(*) AS n, min(received_id) AS received_id FROM jobs.inbox GROUP BY source) w JOIN audit.received USING (source, received_id) ORDER BY source`)
+		WITH RECURSIVE oldest AS (
+		  (SELECT source, received_id FROM jobs.inbox ORDER BY source, received_id LIMIT 1)
+		  UNION ALL SELECT next.source, next.received_id FROM oldest o, LATERAL (
+		    SELECT source, received_id FROM jobs.inbox i WHERE i.source > o.source ORDER BY source, received_id LIMIT 1) next)
+		SELECT source, (SELECT count(*) FROM audit.received r WHERE r.source = o.source AND r.received_id >= o.received_id),
+		  greatest(extract(epoch FROM clock_timestamp() - (SELECT received_at FROM audit.received r WHERE r.received_id = o.received_id)), 0)::float8
+		FROM oldest o ORDER BY source`)
 }

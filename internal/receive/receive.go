@@ -70,7 +70,7 @@ type Door struct {
 // What the door holds at most, whoever sends.
 const (
 	maxHeld    = 256 << 20 // bytes of bodies in memory
-	maxLetters = 4096      // requests that wait to be committed
+	maxLetters = 1024      // requests that wait to be committed
 )
 
 // New makes the door.
