@@ -81,8 +81,8 @@ func (r *Results) write(dir string) error {
 			p.P50, p.P99, p.P999, p.Worst, p.Status["202"], p.Status["401"], p.Status["409"], p.Status["429"], p.Status["503"], p.Status["none"], p.PeakRSS>>20)
 	}
 	table += fmt.Sprintf("\nAcknowledged %d requests; lost %d; with two numbers %d. Latency is of accepted requests, from the time at which they were due.\n", r.Acknowledged, r.Lost, r.Doubled)
-	return errors.Join(os.WriteFile(filepath.Join(dir, "results.json"), append(text, '\n'), 0o644), //nolint:gosec // to be read
-		os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(table), 0o644)) //nolint:gosec // to be read
+	return errors.Join(os.WriteFile(filepath.Join(dir, "results.json"), append(text, '\n'), 0o644),
+		os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(table), 0o644))
 }
 
 // Run does all phases against a service and a database of their own.

@@ -43,8 +43,8 @@ func newService(ctx context.Context) (s *service, err error) {
 	if s.dir, err = os.MkdirTemp("", "longitude-load-*"); err != nil {
 		return nil, err
 	}
-	_, _ = rand.Read(s.secret)                     // never fails
-	if err := os.Chmod(s.dir, 0o711); err != nil { //nolint:gosec // the database's account passes through
+	_, _ = rand.Read(s.secret) // never fails
+	if err := os.Chmod(s.dir, 0o711); err != nil {
 		return nil, err
 	}
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
@@ -52,7 +52,7 @@ func newService(ctx context.Context) (s *service, err error) {
 		return nil, err
 	}
 	configs := filepath.Join(strings.TrimSpace(string(root)), "configs", "webhook")
-	build := exec.CommandContext(ctx, "go", "build", "-o", s.path("longitude"), "longitude/cmd/longitude") //nolint:gosec // our own
+	build := exec.CommandContext(ctx, "go", "build", "-o", s.path("longitude"), "longitude/cmd/longitude")
 	if text, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, text)
 	}
@@ -102,7 +102,7 @@ func (s *service) configure(configs string) error {
 			return err
 		}
 	}
-	text, err := exec.Command(s.path("longitude"), "migrate", "--config", s.path("config")).CombinedOutput() //nolint:gosec,noctx // our own, short
+	text, err := exec.Command(s.path("longitude"), "migrate", "--config", s.path("config")).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("migrate: %w\n%s", err, text)
 	}
@@ -113,7 +113,7 @@ func (s *service) hooks() string { return "http://" + s.address + "/hooks/edc-ev
 
 // start starts the program and waits until it listens.
 func (s *service) start(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, s.path("longitude"), "serve", "--config", s.path("config")) //nolint:gosec // our own
+	cmd := exec.CommandContext(ctx, s.path("longitude"), "serve", "--config", s.path("config"))
 	said, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

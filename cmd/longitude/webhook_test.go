@@ -192,7 +192,7 @@ func TestHintsHaveTheirSourcePulled(t *testing.T) {
 	hooks, _, stop := x.hooking()
 	x.drop("a.csv", smallHeader+person("P-1"))
 	for range 3 {
-		a, err := http.Post(hooks+"trigger/a-secret-in-the-path-4711", "application/x-www-form-urlencoded", strings.NewReader("project_id=1&record=P-1")) //nolint:noctx // ends with the test
+		a, err := http.Post(hooks+"trigger/a-secret-in-the-path-4711", "application/x-www-form-urlencoded", strings.NewReader("project_id=1&record=P-1"))
 		x.must(err)
 		if _ = a.Body.Close(); a.StatusCode != http.StatusAccepted {
 			t.Fatalf("answered %d", a.StatusCode)

@@ -246,7 +246,7 @@ func TestPublicKeys(t *testing.T) {
 		"v1," + base64.StdEncoding.EncodeToString(signature):  "webhook.unauthorized",
 		// who knows the public key must not be able to sign with it
 		"v1," + base64.StdEncoding.EncodeToString(mac(append([]byte(publicKey), public...), []byte("id.1614265330.{}"))): "webhook.unauthorized",
-		"v1," + base64.StdEncoding.EncodeToString(mac(public, []byte("id.1614265330.{}"))):                              "webhook.unauthorized",
+		"v1," + base64.StdEncoding.EncodeToString(mac(public, []byte("id.1614265330.{}"))):                               "webhook.unauthorized",
 	} {
 		if _, _, code := admitted(x.source(t), sent{header: header("webhook-id", "id", "webhook-timestamp", "1614265330", "webhook-signature", line), body: "{}"}); code != want {
 			t.Errorf("%.8s: %q", line, code)

@@ -30,7 +30,7 @@ func (s *Store) Receive(ctx context.Context, requests []study.Request) ([]study.
 		}
 		added[n] = i
 		sources, keys, contents = append(sources, r.Source), append(keys, r.Key[:]), append(contents, r.Content[:])
-		boxes, sizes = append(boxes, r.Box), append(sizes, int32(r.Size)) //nolint:gosec // bounded by max_body
+		boxes, sizes = append(boxes, r.Box), append(sizes, int32(r.Size))
 	}
 	type kept struct {
 		id      int64
@@ -128,7 +128,6 @@ func (s *Store) Contents(ctx context.Context, source string, first, last int64) 
 				yield(Kept{}, fault("read the inbox", err))
 				return
 			}
-			more = false
 			kept, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k Kept, err error) {
 				var key []byte
 				if err = row.Scan(&first, &key, &k.Box); err == nil {

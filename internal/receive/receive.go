@@ -221,10 +221,10 @@ func (d *Door) refuse(w http.ResponseWriter, at *room, err error) (outcome strin
 	}
 	status := answers[e.Code]
 	header := w.Header()
-	switch {
-	case status == http.StatusMethodNotAllowed:
+	switch status {
+	case http.StatusMethodNotAllowed:
 		header.Set("Allow", http.MethodPost)
-	case status == http.StatusRequestEntityTooLarge, status == http.StatusRequestTimeout:
+	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
 		header.Set("Connection", "close")
 	}
 	if e.RetryAfter > 0 {
