@@ -211,7 +211,7 @@ func (a *app) propose(p *transform.Description, d discovering, err error) error 
 		_, err := fmt.Fprintf(a.out, "%s---\n%s", p.Study, p.Source)
 		return err
 	}
-	if err := os.MkdirAll(d.write, 0o755); err != nil { //nolint:gosec // documents that people read
+	if err := os.MkdirAll(d.write, 0o755); err != nil {
 		return &study.Error{Code: "discover.folder", Op: "the folder to write to could not be made", Exit: study.ExitUsage,
 			Hint: "name one with --write that you may write to"}
 	}

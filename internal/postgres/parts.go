@@ -39,14 +39,14 @@ func (in *Ingest) addPart(v *study.RecordVersion) {
 	}
 	var packed []byte
 	for _, d := range r.Part.Digests {
-		packed = append(binary.BigEndian.AppendUint16(packed, uint16(int16(d.Field))), d.Digest[:]...) //nolint:gosec // a field's place, or a small negative slot
+		packed = append(binary.BigEndian.AppendUint16(packed, uint16(int16(d.Field))), d.Digest[:]...)
 	}
 	c.bytes(packed)
 }
 
 func unpackDigests(packed []byte) (out []study.SealedDigest) {
 	for ; len(packed) >= 34; packed = packed[34:] {
-		out = append(out, study.SealedDigest{Field: int(int16(binary.BigEndian.Uint16(packed))), Digest: study.Digest(packed[2:34])}) //nolint:gosec // as packed
+		out = append(out, study.SealedDigest{Field: int(int16(binary.BigEndian.Uint16(packed))), Digest: study.Digest(packed[2:34])})
 	}
 	return out
 }
