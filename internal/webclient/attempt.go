@@ -31,7 +31,7 @@ func (c *Client) attempt(ctx context.Context, r Request) (*Answer, *body, error)
 		if err != nil {
 			return nil, nil, err
 		}
-		if next := response.Header.Get("Location"); redirects(response.StatusCode) && next != "" {
+		if next := response.Header.Get("Location"); redirects(response.StatusCode) && next != "" && !r.wants(response.StatusCode) {
 			discard(response, stop)
 			if at, err = r.follow(at, next); err != nil {
 				return nil, nil, err

@@ -151,6 +151,35 @@ func TestSlowServers(t *testing.T) {
 	}
 }
 
+// An answer that is long in preparation is waited for as long as its asker says.
+func TestWait(t *testing.T) {
+	for _, c := range []struct {
+		wait time.Duration
+		code string
+	}{{0, "web.timeout"}, {time.Hour, ""}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := quick()
+			l.Deadline, l.Attempts = time.Hour, 1
+			cl := New(l, Runtime{Hosts: &Hosts{}, Wait: c.wait})
+			defer cl.Close()
+			cl.wire.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				go func() {
+					_, _ = theirs.Read(make([]byte, 4<<10))
+					time.Sleep(30 * time.Minute)
+					_, _ = io.WriteString(theirs, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+					_ = theirs.Close()
+				}()
+				return ours, nil
+			}
+			if a, err := cl.Read(t.Context(), Request{URL: "http://127.0.0.1/"}); codeOf(err) != c.code || err == nil && string(a.Body) != "ok" {
+				t.Errorf("waiting %v: %v", c.wait, err)
+			}
+			time.Sleep(time.Hour) // until the server notices
+		})
+	}
+}
+
 // The deadline holds for all attempts together, and the caller's own end is its own.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package webclient
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -68,6 +69,7 @@ type Runtime struct {
 	Log    *slog.Logger
 	Roots  *x509.CertPool // whose certificates are trusted; nil = those of this machine
 	Hosts  *Hosts         // budgets; nil = those that all sources of this process share
+	Wait   time.Duration  // how long an answer may take to begin; 0 = two minutes
 }
 
 // Request is one question to a server.
@@ -78,7 +80,7 @@ type Request struct {
 	Header  http.Header
 	Body    []byte
 	As      Credentials // nil = nobody
-	Answers []int       // statuses that are answers too, besides 2xx
+	Answers []int       // statuses that are answers too, besides 2xx; a redirect that is one is not followed
 
 	// Judge looks at every answer, whatever its status, before anybody else does: the
 	// body is whole in Read; in Open it is nil where the answer is one, else its
@@ -125,7 +127,7 @@ func New(l Limits, rt Runtime) *Client {
 		rt.Hosts = everyone
 	}
 	g := newGuard(l.Allow)
-	return &Client{limits: l, rt: rt, guard: g, wire: newTransport(g, rt.Roots)}
+	return &Client{limits: l, rt: rt, guard: g, wire: newTransport(g, rt.Roots, cmp.Or(rt.Wait, begins))}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

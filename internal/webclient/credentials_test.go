@@ -97,6 +97,20 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// A redirect that is asked for as an answer is one, with its headers, and not followed.
+func TestRedirectIsAnAnswer(t *testing.T) {
+	asked := 0
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
+		http.Redirect(w, r, "/there", http.StatusFound)
+	})
+	a, err := client(t, quick()).Read(t.Context(), Request{Method: "POST", URL: address, Body: []byte("who"), Answers: []int{http.StatusFound}, HTML: true})
+	if err != nil || a.Status != http.StatusFound || a.Header.Get("Location") != "/there" || a.Header.Get("Set-Cookie") == "" || asked != 1 {
+		t.Errorf("%v, %+v, asked %d times", err, a, asked)
+	}
+}
+
 // A token that is no longer taken is replaced once, however many requests find out
 // at the same time.
 func TestTokenIsRenewedOnce(t *testing.T) {

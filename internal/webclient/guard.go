@@ -145,14 +145,18 @@ func public(ip netip.Addr) bool {
 	return true
 }
 
+// begins is how long a server may think before its answer begins, unless somebody
+// knows that it needs longer.
+const begins = 2 * time.Minute
+
 // newTransport makes the connections: TLS 1.2 or later, no proxy of the
 // environment, and nothing unpacked on the way.
-func newTransport(g guard, roots *x509.CertPool) *http.Transport {
+func newTransport(g guard, roots *x509.CertPool, wait time.Duration) *http.Transport {
 	return &http.Transport{
 		DialContext:            g.dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout:    15 * time.Second,
-		ResponseHeaderTimeout:  2 * time.Minute,
+		ResponseHeaderTimeout:  wait,
 		MaxResponseHeaderBytes: 256 << 10,
 		IdleConnTimeout:        time.Minute,
 		MaxIdleConnsPerHost:    32,
