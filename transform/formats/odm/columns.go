@@ -26,6 +26,7 @@ type asked struct {
 	labels     []string
 	items      map[string]*item
 	attributes map[string][]int
+	levels     bool    // attributes are asked for by their element, too
 	audits     [][]int // by auditNames; nil = nobody asks
 	removed    []int
 	unasked    []string
@@ -82,6 +83,7 @@ func (a *asked) askAround(name string, column int) {
 		a.audits[audit] = append(a.audits[audit], column)
 	default:
 		a.attributes[name] = append(a.attributes[name], column)
+		a.levels = a.levels || strings.Contains(name, "/")
 	}
 }
 

@@ -307,13 +307,19 @@ func (d *decoder) holdForm() error {
 // holdAttributes makes the attributes of an element hold for the rows inside.
 func (d *decoder) holdAttributes() error {
 	for _, a := range d.attributes {
-		if len(d.asked.attributes[string(a.name)]) == 0 {
+		if len(d.asked.attributes[string(a.name)]) == 0 && !d.asked.levels {
 			continue
 		}
 		if _, own := d.value(string(a.name)); own && a.prefixed {
 			continue
 		}
 		if err := d.holdValue(a.value, string(a.name)); err != nil {
+			return err
+		}
+		if !d.asked.levels {
+			continue
+		}
+		if err := d.holdValue(a.value, string(d.name)+"/"+string(a.name)); err != nil {
 			return err
 		}
 	}

@@ -111,6 +111,9 @@ func TestRows(t *testing.T) {
 		{"a data set without subjects", "", head13 + `<ClinicalData><ItemGroupData ItemGroupOID="IG.AE">` + dataItem("S", "5") + `</ItemGroupData></ClinicalData></ODM>`, "S @ItemGroupOID", []string{"5|IG.AE"}},
 		{"attributes of a vendor", "", strings.Replace(inSubject(`<FormData FormOID="F" v:Status="complete" v:FormOID="not this"/>`), "<ODM", `<ODM xmlns:v="http://vendor.example/ns"`, 1),
 			"@Status @FormOID @Unknown", []string{"complete|F|-"}},
+		{"an attribute of one level", "", `<ODM xmlns:v="http://vendor.example/ns"><ClinicalData StudyOID="S"><SubjectData SubjectKey="1" v:Status="signed"><StudyEventData v:Status="locked"><FormData v:Removed="Yes" v:FormOID="not this" FormOID="F"/><FormData FormOID="G"/></StudyEventData><StudyEventData><FormData FormOID="H"/></StudyEventData></SubjectData></ClinicalData></ODM>`,
+			"@Status @SubjectData/Status @StudyEventData/Status @FormData/Status @FormData/Removed @FormData/FormOID @ClinicalData/StudyOID @Removed",
+			[]string{"locked|signed|locked|-|Yes|F|S|-", "locked|signed|locked|-|-|G|S|-", "signed|signed|-|-|-|H|S|-"}},
 		{"elements of a vendor are passed over", "", strings.Replace(inSubject(`<v:FormData FormOID="X"/><FormData FormOID="F"><ItemGroupData ItemGroupOID="G">`+
 			`<ItemData ItemOID="I" Value="1"><v:Value>2</v:Value><v:Query><Value>9</Value></v:Query></ItemData></ItemGroupData></FormData>`), "<ODM", `<ODM xmlns:v="http://vendor.example/ns"`, 1), "I", []string{"1"}},
 		{"another prefix", "", `<o:ODM xmlns:o="http://www.cdisc.org/ns/odm/v1.3"><o:ClinicalData><o:SubjectData SubjectKey="1"><o:FormData FormOID="F"><x xmlns="http://other.example"><FormData FormOID="G"/></x></o:FormData></o:SubjectData></o:ClinicalData></o:ODM>`,
