@@ -6,6 +6,7 @@ import (
 	"longitude/connectors/fhir"
 	"longitude/connectors/folder"
 	"longitude/connectors/gcs"
+	"longitude/connectors/openclinica"
 	"longitude/connectors/rave"
 	"longitude/connectors/redcap"
 	"longitude/connectors/rest"
@@ -19,6 +20,7 @@ func Specs() []connectors.Spec {
 		fhir.Spec(),
 		folder.Spec(),
 		gcs.Spec(),
+		openclinica.Spec(),
 		rave.Spec(),
 		redcap.Spec(),
 		rest.Spec(),
