@@ -79,6 +79,9 @@ func TestOpenClinicaExample(t *testing.T) {
 	if live := x.live(); live != 37 {
 		t.Errorf("%d records are left, want 37", live)
 	}
+	if n := x.number("SELECT count(*) FROM research.record_current WHERE answers LIKE '%1961%'"); n != 0 {
+		t.Errorf("%d records have a date of birth", n)
+	}
 	before := says()
 	if before != "[[75/80/1 diastolic_below_systolic:check 1]]" {
 		t.Errorf("the correction: %s", before)
@@ -89,5 +92,35 @@ func TestOpenClinicaExample(t *testing.T) {
 	}
 	if said := x.said.String(); strings.Contains(said, password) || strings.Contains(said, "MRN-") || strings.Contains(said, "1961") {
 		t.Error("the password or somebody was said")
+	}
+}
+
+// What discover writes of a study's definitions is valid and reaches the study.
+func TestDiscoveredOpenClinica(t *testing.T) {
+	const password = "of-the-openclinica-account"
+	server := openclinica.NewServer(4, "S_DEMO(TEST)", "longitude", password)
+	server.Metadata = `<GlobalVariables><StudyName>Made up</StudyName></GlobalVariables><MetaDataVersion OID="v1.0.0" Name="1">` +
+		`<Protocol><StudyEventRef StudyEventOID="SE_BL" OrderNumber="1" Mandatory="Yes"/></Protocol>` +
+		`<StudyEventDef OID="SE_BL" Name="Baseline" Repeating="No" Type="Scheduled"><FormRef FormOID="F_VS_V1" Mandatory="Yes"/></StudyEventDef>` +
+		`<FormDef OID="F_VS_V1" Name="Vitals" Repeating="No"><ItemGroupRef ItemGroupOID="IG_VS" Mandatory="Yes"/></FormDef>` +
+		`<ItemGroupDef OID="IG_VS" Name="Vitals" Repeating="No"><ItemRef ItemOID="I_SBP" Mandatory="Yes"/></ItemGroupDef>` +
+		`<ItemDef OID="I_SBP" Name="SBP" DataType="integer"/></MetaDataVersion>`
+	address := openclinica.Start(t, server)
+	t.Setenv("OPENCLINICA_PASSWORD", password)
+	dir := t.TempDir()
+	code := run(t.Context(), []string{"discover", "--type", "openclinica", "--format", "odm", "--set", "url=" + address + openclinica.Root, "--set", "version=4",
+		"--set", "studies=[S_DEMO(TEST)]", "--set", "user=longitude", "--set", "password=${env:OPENCLINICA_PASSWORD}", "--set", "token_url=" + address + openclinica.TokenPath,
+		"--set", "web.allow=[127.0.0.1]", "--set", "web.per_minute=0", "--study", "made-up", "--write", dir}, t.Output(), t.Output())
+	if code != study.ExitOK {
+		t.Fatalf("exit %d", code)
+	}
+	x := newTrial(t, dir)
+	x.run(study.ExitOK, "check")
+	text, err := os.ReadFile(filepath.Join(dir, "source.yaml"))
+	x.must(err)
+	for _, want := range []string{`type: "openclinica"`, "I_SBP", "F_VS_V1", "SE_BL"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the source does not name %s:\n%s", want, text)
+		}
 	}
 }
