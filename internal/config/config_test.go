@@ -235,7 +235,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(print(findings))
 	}
 	want := Service{DataDir: filepath.Join(dir, ".longitude"), Landing: "file:" + filepath.Join(dir, ".longitude/landing"),
-		Keys: "file:" + filepath.Join(dir, ".longitude/keys"), Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:9090", Workers: 2}
+		Keys: "file:" + filepath.Join(dir, ".longitude/keys"), Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:9090", ReceiveListen: "127.0.0.1:8081", Workers: 2}
 	if diff := cmp.Diff(want, c.Service); diff != "" || !c.Service.Database.Local() {
 		t.Errorf("service: %s", diff)
 	}
