@@ -104,7 +104,7 @@ func TestTheFirstVersionIsBroughtForward(t *testing.T) {
 // appendOnly are the tables whose rows never change.
 var appendOnly = []string{
 	"research.document", "research.key_check", "research.shape", "research.batch", "research.participant", "research.participant_identity",
-	"research.participant_version", "research.record_version", "research.visit_version", "research.deviation_version",
+	"research.participant_version", "research.record_version", "research.record_part", "research.visit_version", "research.deviation_version",
 	"research.hold_version", "research.quarantine", "research.quarantine_sighting", "research.release", "research.release_publication",
 	"research.decision", "research.source_shape", "research.drift_event", "research.applied",
 	"vault.identity", "vault.sealed_value", "vault.quarantined_row", "vault.object_name", "vault.decision_note", "vault.uid", "vault.erased", "vault.request_reason",
