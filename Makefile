@@ -24,11 +24,11 @@ build: ## the one binary, as bin/longitude
 
 test: ## all tests, with the race detector, in random order
 	@./deploy/setup.sh
-	@$(GO) test -race -shuffle=on ./...
+	@$(GO) test -race -shuffle=on -timeout 25m ./...
 
 crash: ## kill -9 at every named point of the commit order, run again, compare
 	@./deploy/setup.sh postgres sshd
-	@$(GO) test -count=1 -tags crash -run Crash ./cmd/... ./pipeline/... ./internal/postgres/...
+	@$(GO) test -count=1 -timeout 25m -tags crash -run Crash ./cmd/... ./pipeline/... ./internal/postgres/...
 
 canary: ## planted identifiers through a release of 100,000 participants, with debug logs: none may be anywhere
 	@./deploy/setup.sh postgres sshd

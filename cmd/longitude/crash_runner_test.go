@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -331,7 +332,7 @@ func (v *victim) tables(h *house) map[string][]string {
 			}
 		}
 		for _, line := range v.query(h, "SELECT ("+row+")::text FROM "+table+" t", names) {
-			out[table] = append(out[table], stands(strings.ReplaceAll(line[0].(string), v.dir, ""), batches))
+			out[table] = append(out[table], stands(v.moved(line[0].(string)), batches))
 		}
 		slices.Sort(out[table])
 	}
@@ -522,4 +523,9 @@ func (o outcome) equals(t *testing.T, want outcome) {
 			t.Errorf("%s is not in the undisturbed run", name)
 		}
 	}
+}
+
+// moved takes the folder of the trial out of a text, also as locations write it.
+func (v *victim) moved(text string) string {
+	return strings.NewReplacer(v.dir, "", (&url.URL{Path: v.dir}).EscapedPath(), "").Replace(text)
 }
