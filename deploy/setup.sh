@@ -5,6 +5,8 @@
 #   setup.sh                   everything
 #   setup.sh postgres sshd     PostgreSQL's server programs, an OpenSSH server: the demo
 #   setup.sh cc                a C compiler: the tests' race detector
+#   setup.sh readers           Python with venv, jq, openssl: the tests that read releases with
+#                              other people's programs; not part of everything
 set -eu
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -105,6 +107,20 @@ get_cc() {
 	fi
 }
 
+get_readers() {
+	if command -v apt-get >/dev/null 2>&1; then
+		apt python3-venv jq openssl
+	elif command -v dnf >/dev/null 2>&1; then
+		as_root dnf install -y -q python3 jq openssl
+	elif command -v apk >/dev/null 2>&1; then
+		as_root apk add -q python3 py3-pip jq openssl
+	elif command -v brew >/dev/null 2>&1; then
+		brew install -q python3 jq openssl
+	else
+		no_package_manager
+	fi
+}
+
 no_package_manager() {
 	say "no apt-get, dnf, apk or brew here: install PostgreSQL and an OpenSSH server yourself"
 	exit 3
@@ -135,12 +151,18 @@ need_cc() {
 	get_cc
 }
 
+need_readers() {
+	if command -v jq >/dev/null 2>&1 && command -v openssl >/dev/null 2>&1 && python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then return; fi
+	say "installing Python, jq and openssl"
+	get_readers
+}
+
 [ $# -gt 0 ] || set -- postgres sshd cc
 for need in "$@"; do
 	case $need in
-	postgres | sshd | cc) "need_$need" ;;
+	postgres | sshd | cc | readers) "need_$need" ;;
 	*)
-		say "unknown: $need (postgres, sshd or cc)"
+		say "unknown: $need (postgres, sshd, cc or readers)"
 		exit 2
 		;;
 	esac

@@ -41,6 +41,21 @@ type Rows struct {
 	Broken  []Broken // rows among these that could not be split, in order; their cells are nil
 }
 
+// Batches yields rows each time that next has filled it, until next leaves it empty: at
+// least once, because an object without rows still has columns.
+func Batches(rows *Rows, next func() error, yield func(*Rows, error) bool) {
+	for first := true; ; first = false {
+		if err := next(); err != nil {
+			yield(nil, err)
+			return
+		}
+		more := rows.Len() > 0
+		if !more && !first || !yield(rows, nil) || !more {
+			return
+		}
+	}
+}
+
 // Len is the number of rows, broken ones included.
 func (r *Rows) Len() int { return len(r.Lines) }
 

@@ -64,16 +64,7 @@ func (Format) Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) it
 			yield(nil, err)
 			return
 		}
-		for first := true; ; first = false {
-			if err := d.next(); err != nil {
-				yield(nil, err)
-				return
-			}
-			more := d.rows.Len() > 0
-			if !more && !first || !yield(&d.rows, nil) || !more {
-				return
-			}
-		}
+		transform.Batches(&d.rows, d.next, yield)
 	}
 }
 

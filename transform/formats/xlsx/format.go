@@ -76,20 +76,12 @@ func (Format) Decode(ctx context.Context, spec study.FormatSpec, r io.Reader) it
 			return
 		}
 		defer d.sheet.Close()
-		for first := true; ; first = false {
+		transform.Batches(&d.rows, func() error {
 			if err := stopped(ctx); err != nil {
-				yield(nil, err)
-				return
+				return err
 			}
-			if err := d.next(); err != nil {
-				yield(nil, err)
-				return
-			}
-			more := d.rows.Len() > 0
-			if !more && !first || !yield(&d.rows, nil) || !more {
-				return
-			}
-		}
+			return d.next()
+		}, yield)
 	}
 }
 
